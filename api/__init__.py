@@ -1,0 +1,1 @@
+"""Doors to the use cases: how to ask."""
