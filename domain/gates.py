@@ -1,0 +1,92 @@
+"""Gates: rules that refuse an operation until a condition holds.
+
+What `unless` and `required_if` can see (every key of the maps is always bound, unknown facts are left out):
+
+    steps[id]       {status, completed, started, required_done}
+    actions[id]     {status, outcome, requirement, done, approved_by}; `outcome` is "" while there is none,
+                    `done` is done or approved as unavailable, never skipped
+    documents[id]   {state}
+    notifications   list of {kind, status, client_id, action_id}
+    obligations     list of {rule, toward, outcome, decision, client_id}
+    evidence[id]    number of evidence items of that action
+    event           {kind, step, action, notification: {kind, action_id, reason}}, the operation that is asked for
+    facts           by their own names
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct, field
+
+
+class Operation(StrEnum):
+    """What a gate can refuse."""
+
+    STEP_COMPLETE = "step.complete"
+    ACTION_COMPLETE = "action.complete"
+    ACTION_SKIP = "action.skip"
+    NOTIFICATION_SEND = "notification.send"
+    NOTIFICATION_NOT_REQUIRED = "notification.not_required"
+    INCIDENT_SIGN_OFF = "incident.sign_off"
+    INCIDENT_CLOSE = "incident.close"
+
+
+VARIABLES = frozenset({"steps", "actions", "documents", "notifications", "obligations", "evidence", "event"})
+"""Names beside the facts that a condition may use."""
+
+
+class EventPattern(Struct, frozen=True, omit_defaults=True):
+    """Which operations a gate listens to. A part left out matches anything.
+
+    `kinds` are kinds of notifications; `action` is the action of the operation or of the notification.
+    """
+
+    operation: str
+    step: str | None = None
+    action: str | None = None
+    kinds: tuple[str, ...] = ()
+
+    def matches(self, event: Mapping[str, Any]) -> bool:
+        """Whether the operation asked for is one this pattern describes."""
+        if event["kind"] != self.operation or (self.step is not None and event.get("step") != self.step):
+            return False
+        notification = event.get("notification") or {}
+        if self.kinds and notification.get("kind") not in self.kinds:
+            return False
+        if self.action is None:
+            return True
+        asked = notification.get("action_id") if self.operation.startswith("notification.") else event.get("action")
+        return bool(asked == self.action)
+
+
+class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One gate. Either `when` and `unless` decide, or the part of the engine named by `enforced_by` does.
+
+    `override_role` is null where nobody may override; `override_rule` names a further condition of the override.
+    `names_actions` are the actions that may not be skipped, because this gate names them and cannot be overridden.
+    `missing` are the things to point a caller at: [{kind, ref}].
+    """
+
+    id: str
+    text: str
+    message: str
+    source: str
+    basis: str | None = None
+    when: tuple[EventPattern, ...] = ()
+    unless: str | None = None
+    enforced_by: str | None = None
+    override_role: str | None = None
+    override_rule: str | None = None
+    approver_role: str | None = None
+    names_actions: tuple[str, ...] = ()
+    missing: tuple[dict[str, str], ...] = field(default=())
+
+    def concerns(self, event: Mapping[str, Any]) -> bool:
+        """Whether this gate has a say in the operation asked for."""
+        return any(pattern.matches(event) for pattern in self.when)
+
+
+def unskippable(gates: Iterable[Gate]) -> frozenset[str]:
+    """Actions that a gate without override names: they are done, or approved as unavailable, and never skipped."""
+    return frozenset(action for gate in gates if gate.override_role is None for action in gate.names_actions)

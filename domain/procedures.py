@@ -1,0 +1,184 @@
+"""A playbook as the rules see it: steps, actions, inputs and gates, resolved and frozen.
+
+An incident pins one resolved playbook by its content hash. Everything in it is plain data, so that a stored one can be
+brought back exactly as it was (`playbook_of`).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from domain.deadlines import Sla
+from domain.gates import Gate, unskippable
+from domain.glossary import STAFF, Phase
+from domain.timeline import canonical
+
+
+class Input(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing an action asks for. It writes an item (or a `member` of it, dotted), a fact, or the action's values."""
+
+    name: str
+    title: str
+    schema: dict[str, Any]
+    required: bool = True
+    document: str | None = None
+    member: str | None = None
+    fact: str | None = None
+
+
+class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One item of a step's checklist.
+
+    `required_if` null means always. `fulfilled_by` names items whose completeness fulfils the action by itself;
+    `closing` actions are fulfilled by the sign-off. An action with `blocks_step` false never holds its step back.
+    `approvals_from` are roles that each have to approve, by different persons; `approvals_if` limits a role to a
+    condition. `source` is S, A or X, and `basis` says on what an X rests.
+    """
+
+    id: str
+    step_id: str
+    position: int
+    text: str
+    type: str
+    source: str
+    basis: str | None = None
+    required_if: str | None = None
+    outcomes: tuple[str, ...] = ()
+    role: str | None = None
+    fills: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    closing: bool = False
+    blocks_step: bool = True
+    fulfilled_by: tuple[str, ...] | None = None
+    same_as: str | None = None
+    approvals_from: tuple[str, ...] = ()
+    approvals_if: dict[str, str] = field(default_factory=dict)
+
+
+class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step. The first of `owner_roles` is accountable; `owner_roles_if` holds roles that a condition adds."""
+
+    id: str
+    position: int
+    phase: str
+    title: str
+    summary: str
+    owner_roles: tuple[str, ...]
+    sla: Sla
+    source: str
+    controls: tuple[str, ...] = ()
+    controls_suggested: tuple[str, ...] = ()
+    risk: str | None = None
+    actions: tuple[Action, ...] = ()
+    owner_roles_if: dict[str, str] = field(default_factory=dict)
+
+
+class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a playbook says; its canonical JSON is what the hash is taken of."""
+
+    slug: str
+    version: str
+    prefix: str
+    title: str
+    description: str
+    primary_risk: str | None  # null: asked at declaration
+    risks: tuple[str, ...]
+    severity_floor: str
+    standards: tuple[str, ...]
+    sources: tuple[dict[str, str], ...]
+    steps: tuple[Step, ...]
+    gates: tuple[Gate, ...]
+    extends: str | None = None
+    standards_note: str | None = None
+    satisfied: dict[str, str] = field(default_factory=dict)  # (common action left out -> the action that does its work)
+
+
+class Playbook(Content, frozen=True, kw_only=True, dict=True):
+    """A resolved playbook with the SHA-256 (lower-case hex) of its content."""
+
+    hash: str = ""
+
+    def resolved(self) -> dict[str, Any]:
+        """The content as JSON builtins, without the hash: what is stored, hashed and shown."""
+        content: dict[str, Any] = msgspec.to_builtins(self)
+        content.pop("hash", None)
+        return content
+
+    @cached_property
+    def _steps(self) -> dict[str, Step]:
+        return {step.id: step for step in self.steps}
+
+    @cached_property
+    def _actions(self) -> dict[str, Action]:
+        return {action.id: action for step in self.steps for action in step.actions}
+
+    @cached_property
+    def _gates(self) -> dict[str, Gate]:
+        return {gate.id: gate for gate in self.gates}
+
+    @cached_property
+    def _gates_by_operation(self) -> dict[str, tuple[Gate, ...]]:
+        found: dict[str, list[Gate]] = {}
+        for gate in self.gates:
+            for operation in dict.fromkeys(pattern.operation for pattern in gate.when):
+                found.setdefault(operation, []).append(gate)
+        return {operation: tuple(gates) for operation, gates in found.items()}
+
+    @cached_property
+    def unskippable(self) -> frozenset[str]:
+        """Actions that nobody may skip, since a gate without override names them."""
+        return unskippable(self.gates)
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """Every action by id, in the order of the steps."""
+        return self._actions
+
+    @property
+    def last_step(self) -> Step:
+        """The step that the sign-off completes."""
+        return self.steps[-1]
+
+    @property
+    def post_incident_step(self) -> Step:
+        """The step whose start makes the incident `post_incident`; all before it contain the incident."""
+        return next((step for step in self.steps if step.phase == Phase.POST_INCIDENT), self.steps[-1])
+
+    @property
+    def first_step_open_to_all(self) -> bool:
+        """Whether any member may declare it, because staff own the first step."""
+        return not STAFF.isdisjoint(self.steps[0].owner_roles)
+
+    def has_step(self, step_id: str) -> bool:
+        """Whether there is such a step."""
+        return step_id in self._steps
+
+    def step(self, step_id: str) -> Step:
+        """The step. Raises KeyError when there is none."""
+        return self._steps[step_id]
+
+    def action(self, action_id: str) -> Action | None:
+        """The action, or None."""
+        return self._actions.get(action_id)
+
+    def gate(self, gate_id: str) -> Gate | None:
+        """The gate, those of all playbooks included, or None."""
+        return self._gates.get(gate_id)
+
+    def gates_on(self, event: Mapping[str, Any]) -> list[Gate]:
+        """Gates that have a say in the operation asked for, in the playbook's order."""
+        return [gate for gate in self._gates_by_operation.get(event["kind"], ()) if gate.concerns(event)]
+
+
+def playbook_of(content: Mapping[str, Any]) -> Playbook:
+    """The playbook that `resolved()` described, with its hash computed anew.
+
+    Raises msgspec.ValidationError when the content is no playbook.
+    """
+    plain = msgspec.convert(dict(content), Content)
+    digest = hashlib.sha256(canonical(msgspec.to_builtins(plain))).hexdigest()
+    return msgspec.convert({**content, "hash": digest}, Playbook)
