@@ -1,0 +1,10 @@
+"""The tables, declared once: Alembic compares the database with `METADATA`; statements are SQL by their use case."""
+
+from sqlalchemy import MetaData
+
+from app.tables import catalogue, incidents, intake, parties, proof, risks, steps, timeline, work
+from app.tables.columns import SQLModel
+
+__all__ = ["METADATA", "catalogue", "incidents", "intake", "parties", "proof", "risks", "steps", "timeline", "work"]
+
+METADATA: MetaData = SQLModel.metadata
