@@ -14,7 +14,7 @@ T ?= tests
 HOME_OK := $(shell [ -n "$$HOME" ] && [ -w "$$HOME" ] && echo yes)
 UV_ENV := UV_NO_PROGRESS=1 $(if $(HOME_OK)$(UV_CACHE_DIR),,UV_CACHE_DIR=$(VENV)/.cache)
 
-.PHONY: help setup run test check bench openapi soak lock format clean
+.PHONY: help setup run test check format openapi bench soak lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -44,9 +44,48 @@ $(BIN)/.installed-dev: requirements-dev.txt pyproject.toml $(BIN)/.uv
 	@touch $(BIN)/.installed $@
 
 setup: $(BIN)/.installed-dev ## Virtual environment with everything that developing needs
+	@:
 
 lock: $(BIN)/.uv ## Renew requirements*.txt from requirements*.in
 	@for name in uv "" dev; do \
 	  in=requirements$${name:+-$$name}.in; out=requirements$${name:+-$$name}.txt; \
 	  $(UV_ENV) $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    $$([ "$$name" != dev ] || echo "-c requirements.txt") $$in -o $$out; done
+
+run: $(BIN)/.installed ## API and worker on a local database (HOLDFAST_PORT, HOLDFAST_DATA_DIR)
+	@exec $(BIN)/python -m app.cli serve
+
+# PG=15 takes the system's PostgreSQL 15 instead of the packaged one; T selects; A passes anything else to pytest.
+ifdef PG
+PG_BINDIR := $(firstword $(wildcard /usr/lib/postgresql/$(PG)/bin /usr/pgsql-$(PG)/bin /opt/homebrew/opt/postgresql@$(PG)/bin))
+endif
+
+test: setup ## All tests; T=tests/domain for some, PG=15 for an older PostgreSQL
+ifdef PG
+	@[ -n "$(PG_BINDIR)" ] || { echo "PG=$(PG): no PostgreSQL $(PG) programs found (on Debian and Ubuntu: apt install postgresql-$(PG))" >&2; exit 1; }
+endif
+	@$(if $(PG),HOLDFAST_PG_BINDIR=$(PG_BINDIR)) $(BIN)/python -m pytest -q -n 2 --dist worksteal $(T) $(A)
+
+check: setup ## Format, lint, types, import layers, schema drift; migration drift is among the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m app.cli export-schemas --check
+
+format: setup ## Format and apply safe fixes
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+openapi: setup ## Write openapi/*; the diff is the review of an API change
+	$(BIN)/python -m app.cli export-schemas
+
+bench: setup ## The benchmark table: ratios to a floor measured in the same run
+	$(BIN)/python -m bench
+
+soak: setup ## Faults under load; MINUTES=10
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10)
+
+clean: ## Remove the virtual environment and caches; data folders stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
