@@ -1,6 +1,5 @@
 """The shipped playbooks as rows of the nil tenant, which every tenant may read and only the owner may write."""
 
-from importlib.util import find_spec
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +7,7 @@ import asyncpg
 import msgspec
 
 from app.roles import OWNER
+from domain.playbooks import catalogue
 
 SHIPPED = UUID(int=0)
 
@@ -40,10 +40,6 @@ async def import_catalogue(connection: asyncpg.Connection) -> bool:
     Rows of one content hash never change and are never removed: incidents pin them. A new text is a new hash, and
     takes over the slug and version only when both are new, so a shipped version cannot change in place.
     """
-    if find_spec("domain.playbooks") is None:
-        return False
-    from domain.playbooks import catalogue
-
     async with connection.transaction():
         known = await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", OWNER)
         if known:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeVar
 from uuid import UUID
@@ -71,19 +72,43 @@ class Db:
         tag: str = await self.connection.execute(sql, *args)
         return tag
 
-    async def wall(self, client_ids: Collection[UUID] | None, member_id: UUID | None) -> None:
-        """Limit the rest of the transaction: to incidents of these clients alone, to incidents of this member.
+    async def wall(
+        self,
+        client_ids: Collection[UUID] | None,
+        member_id: UUID | None,
+        period_from: datetime | None = None,
+        period_to: datetime | None = None,
+    ) -> None:
+        """Limit the rest of the transaction: to incidents of these clients alone, to incidents of this member, to
+        incidents discovered in a period (half-open).
 
         None means no such limit; an empty collection of clients means that no client is visible.
         """
-        await self.connection.execute(wall_settings(client_ids, member_id))
+        await self.connection.execute(_limits(client_ids, member_id, period_from, period_to))
+
+    async def hold(self, incident_id: UUID) -> None:
+        """Name the incident that this transaction opens, for a caller with limits.
+
+        The walls of its children look the incident up, and the statement that inserts both cannot see it yet.
+        """
+        await self.connection.execute(f"SELECT set_config('app.incident_id','{UUID(int=incident_id.int)}',true)")
 
 
-def wall_settings(client_ids: Collection[UUID] | None, member_id: UUID | None) -> str:
-    """The statement that sets the limits of a caller. Ids are formatted from UUID values, so they need no quoting."""
-    clients = "" if client_ids is None else ",".join(str(UUID(int=c.int)) for c in client_ids) or str(NOBODY)
-    member = "" if member_id is None else str(UUID(int=member_id.int))
-    return f"SELECT set_config('app.client_ids','{clients}',true),set_config('app.member_id','{member}',true)"
+def _limits(
+    client_ids: Collection[UUID] | None,
+    member_id: UUID | None,
+    period_from: datetime | None,
+    period_to: datetime | None,
+) -> str:
+    """One simple query, which needs no preparing; made of UUIDs and instants alone, so there is nothing to quote."""
+    settings = {
+        "client_ids": None if client_ids is None else ",".join(str(UUID(int=one.int)) for one in client_ids) or NOBODY,
+        "member_id": None if member_id is None else UUID(int=member_id.int),
+        "period_from": None if period_from is None else period_from.astimezone(UTC).isoformat(),
+        "period_to": None if period_to is None else period_to.astimezone(UTC).isoformat(),
+    }
+    calls = (f"set_config('app.{name}','{'' if value is None else value}',true)" for name, value in settings.items())
+    return f"SELECT {','.join(calls)}"
 
 
 class Database:

@@ -59,11 +59,16 @@ class Happening(Protocol):
     """What `frames` asks of an event; `domain.changes.Event` is one. `occurred_at` None: when it is recorded."""
 
     @property
-    def kind(self) -> str: ...
+    def kind(self) -> str:
+        """A dotted name, such as `step.completed`."""
+
     @property
-    def data(self) -> Mapping[str, Any]: ...
+    def data(self) -> Mapping[str, Any]:
+        """What happened, as ids and values."""
+
     @property
-    def occurred_at(self) -> datetime | None: ...
+    def occurred_at(self) -> datetime | None:
+        """When it happened, as claimed."""
 
 
 def frames(

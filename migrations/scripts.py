@@ -11,4 +11,4 @@ def run_script(name: str) -> None:
     op.execute("SELECT 1")  # the adapter opens its transaction with the first statement that it sees itself
     adapted = op.get_bind().connection.dbapi_connection
     assert adapted is not None
-    adapted.run_async(lambda connection: connection.execute(script))  # type: ignore[attr-defined]
+    adapted.run_async(lambda connection: connection.execute(script))

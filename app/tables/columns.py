@@ -62,12 +62,12 @@ def text(default: str | None = None) -> Any:
 
 def words() -> Any:
     """A list of texts, empty by default."""
-    return Field(sa_type=ARRAY(Text), sa_column_kwargs=_default("'{}'"))  # type: ignore[call-overload]
+    return Field(sa_type=ARRAY(Text), sa_column_kwargs=_default("'{}'"))
 
 
 def uuids() -> Any:
     """A list of ids, empty by default."""
-    return Field(sa_type=ARRAY(Uuid), sa_column_kwargs=_default("'{}'"))  # type: ignore[call-overload]
+    return Field(sa_type=ARRAY(Uuid), sa_column_kwargs=_default("'{}'"))
 
 
 def json(default: str | None = None) -> Any:

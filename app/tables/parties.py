@@ -129,8 +129,8 @@ class ApiKey(SQLModel, table=True):
     name: str = columns.text()
     secret_hash: bytes = columns.binary()
     prefix: str = columns.text()
-    roles: list[str] | None = Field(sa_type=ARRAY(Text))  # type: ignore[call-overload]
-    client_ids: list[UUID] | None = Field(sa_type=ARRAY(Uuid))  # type: ignore[call-overload]
+    roles: list[str] | None = Field(sa_type=ARRAY(Text))
+    client_ids: list[UUID] | None = Field(sa_type=ARRAY(Uuid))
     period_from: datetime | None
     period_to: datetime | None
     expires_at: datetime | None

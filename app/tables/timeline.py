@@ -75,7 +75,7 @@ class Erasure(SQLModel, table=True):
     tenant_id: UUID = columns.tenant()
     id: UUID = columns.key()
     incident_id: UUID
-    event_seqs: list[int] = Field(sa_type=ARRAY(Integer))  # type: ignore[call-overload]
+    event_seqs: list[int] = Field(sa_type=ARRAY(Integer))
     fields: list[Any] = columns.json("[]")
     reason: str = columns.text()
     requested_by: UUID

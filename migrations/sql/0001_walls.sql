@@ -1,9 +1,41 @@
 -- Row-level security and rights of the first release.
 --
--- Settings of a transaction: app.tenant_id; app.client_ids ('' = no limit); app.member_id ('' = reads every incident);
--- app.incident_id = the incident in hand: locked by this transaction after it was seen through the walls, or being
--- opened by it. Its children may be written in the statement that writes itself, when a look-up would not see it yet.
--- A local setting reads back as '' after its transaction, so every cast goes through NULLIF.
+-- Settings of a transaction: app.tenant_id; the limits of the caller: app.client_ids (comma-separated), app.member_id,
+-- app.period_from and app.period_to; and app.incident_id, the incident in hand: one that this transaction is opening,
+-- whose rows are written in one statement, in which a look-up would not find it yet.
+-- A local setting reads back as '' after its transaction, so '' is no setting and every cast goes through NULLIF.
+-- What is costly to plan lies in functions, which cost nothing while the caller has no limits.
+
+-- Whether the caller's limits let it see an incident. The client limit holds for the incident in hand too.
+CREATE FUNCTION within_limits(of_tenant uuid, incident uuid, clients uuid[], opener uuid, discovered timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    only_clients constant text := coalesce(current_setting('app.client_ids', true), '');
+    only_member constant uuid := NULLIF(current_setting('app.member_id', true), '')::uuid;
+BEGIN
+    IF only_clients <> '' AND (clients = '{}' OR NOT clients <@ string_to_array(only_clients, ',')::uuid[]) THEN
+        RETURN false;
+    ELSIF incident = NULLIF(current_setting('app.incident_id', true), '')::uuid THEN
+        RETURN true;
+    ELSIF discovered < NULLIF(current_setting('app.period_from', true), '')::timestamptz
+        OR discovered >= NULLIF(current_setting('app.period_to', true), '')::timestamptz THEN
+        RETURN false;
+    END IF;
+    RETURN only_member IS NULL OR opener = only_member OR EXISTS (
+        SELECT 1 FROM incident_members m
+        WHERE m.tenant_id = of_tenant AND m.incident_id = incident AND m.member_id = only_member);
+END
+$$;
+
+-- Whether the caller sees the incident that a row belongs to.
+CREATE FUNCTION sees_incident(of_tenant uuid, incident uuid) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN coalesce(incident = NULLIF(current_setting('app.incident_id', true), '')::uuid, false)
+        OR EXISTS (SELECT 1 FROM incidents i WHERE i.tenant_id = of_tenant AND i.id = incident);
+END
+$$;
 
 DO $$
 DECLARE
@@ -14,8 +46,8 @@ DECLARE
     member constant text := '(SELECT NULLIF(current_setting(''app.member_id'', true), '''')::uuid)';
     in_hand constant text := '(SELECT NULLIF(current_setting(''app.incident_id'', true), '''')::uuid)';
     unlimited constant text :=
-        '(SELECT coalesce(current_setting(''app.client_ids'', true), '''') = '''''
-        ' AND coalesce(current_setting(''app.member_id'', true), '''') = '''')';
+        '(SELECT concat(current_setting(''app.client_ids'', true), current_setting(''app.member_id'', true), '
+        'current_setting(''app.period_from'', true), current_setting(''app.period_to'', true)) = '''')';
     name text;
 BEGIN
     -- 1. The wall between tenants, on every table that has a tenant.
@@ -34,59 +66,53 @@ BEGIN
             'CREATE POLICY shipped ON %I FOR SELECT USING (tenant_id = ''00000000-0000-0000-0000-000000000000'')', name);
     END LOOP;
 
-    -- 3. Incidents: all their clients are the caller's, and a member sees those it opened or belongs to.
+    -- 3. Incidents, and who may read one by name. Members are what the limits look at, so they cannot ask back.
     EXECUTE format(
-        'CREATE POLICY client_wall ON incidents AS RESTRICTIVE USING '
-        '(%s IS NULL OR (client_ids <> ''{}'' AND client_ids <@ %s))', clients, client_list);
+        'CREATE POLICY limits ON incidents AS RESTRICTIVE USING '
+        '(%s OR within_limits(tenant_id, id, client_ids, opened_by_id, discovered_at))', unlimited);
     EXECUTE format(
-        'CREATE POLICY member_wall ON incidents AS RESTRICTIVE USING '
-        '(%1$s IS NULL OR opened_by_id = %1$s OR id = %2$s OR EXISTS (SELECT 1 FROM incident_members m '
-        'WHERE m.tenant_id = incidents.tenant_id AND m.incident_id = incidents.id AND m.member_id = %1$s))',
-        member, in_hand);
-    EXECUTE format(
-        'CREATE POLICY member_wall ON incident_members AS RESTRICTIVE USING '
+        'CREATE POLICY limits ON incident_members AS RESTRICTIVE USING '
         '(%1$s IS NULL OR member_id = %1$s OR incident_id = %2$s)', member, in_hand);
 
     -- 4. What belongs to an incident is seen through it.
     FOREACH name IN ARRAY ARRAY[
-        'step_runs', 'action_runs', 'documents', 'participants', 'evidence', 'notifications', 'obligations',
-        'follow_ups', 'control_occurrences', 'signatures', 'incident_exceptions', 'incident_links',
-        'external_references', 'incident_clients', 'incident_labels', 'incident_words', 'gate_refusals', 'erasures'
+        'step_runs', 'action_runs', 'documents', 'participants', 'evidence', 'follow_ups', 'control_occurrences',
+        'signatures', 'incident_exceptions', 'incident_links', 'external_references', 'incident_clients',
+        'incident_labels', 'incident_words', 'gate_refusals', 'erasures'
     ] LOOP
         EXECUTE format(
-            'CREATE POLICY incident_wall ON %1$I AS RESTRICTIVE USING (%2$s OR incident_id = %3$s OR EXISTS '
-            '(SELECT 1 FROM incidents i WHERE i.tenant_id = %1$I.tenant_id AND i.id = %1$I.incident_id))',
-            name, unlimited, in_hand);
+            'CREATE POLICY limits ON %I AS RESTRICTIVE USING (%s OR sees_incident(tenant_id, incident_id))',
+            name, unlimited);
+    END LOOP;
+    FOREACH name IN ARRAY ARRAY['notifications', 'obligations'] LOOP
+        EXECUTE format(
+            'CREATE POLICY limits ON %I AS RESTRICTIVE USING (%s OR (sees_incident(tenant_id, incident_id) '
+            'AND (client_id IS NULL OR %s IS NULL OR client_id = ANY (%s::uuid[]))))',
+            name, unlimited, clients, client_list);
     END LOOP;
 
     -- 5. Events: those of the incidents one sees and of one's own clients. Streams tell nothing, writing is one's own.
     FOREACH name IN ARRAY ARRAY['events', 'event_data'] LOOP
         EXECUTE format(
-            'CREATE POLICY incident_wall ON %1$I AS RESTRICTIVE FOR SELECT USING (%2$s '
-            'OR (stream = ''incident'' AND (stream_id = %3$s OR EXISTS '
-            '(SELECT 1 FROM incidents i WHERE i.tenant_id = %1$I.tenant_id AND i.id = %1$I.stream_id))) '
-            'OR (stream <> ''incident'' AND %4$s IS NULL) '
-            'OR (stream = ''client'' AND stream_id = ANY (%5$s::uuid[])))',
-            name, unlimited, in_hand, clients, client_list);
+            'CREATE POLICY limits ON %1$I AS RESTRICTIVE FOR SELECT USING (%2$s OR CASE stream '
+            'WHEN ''incident'' THEN sees_incident(tenant_id, stream_id) '
+            'WHEN ''client'' THEN %3$s IS NULL OR stream_id = ANY (%4$s::uuid[]) ELSE %3$s IS NULL END)',
+            name, unlimited, clients, client_list);
     END LOOP;
 
     -- 6. Clients and what names one.
     EXECUTE format(
-        'CREATE POLICY client_wall ON clients AS RESTRICTIVE USING (%s IS NULL OR id = ANY (%s::uuid[]))', clients, client_list);
-    EXECUTE format(
-        'CREATE POLICY client_wall ON client_references AS RESTRICTIVE USING (%s IS NULL OR client_id = ANY (%s::uuid[]))',
+        'CREATE POLICY limits ON clients AS RESTRICTIVE USING (%s IS NULL OR id = ANY (%s::uuid[]))',
         clients, client_list);
-    FOREACH name IN ARRAY ARRAY['notifications', 'obligations'] LOOP
-        EXECUTE format(
-            'CREATE POLICY client_wall ON %I AS RESTRICTIVE USING '
-            '(%s IS NULL OR client_id IS NULL OR client_id = ANY (%s::uuid[]))', name, clients, client_list);
-    END LOOP;
+    EXECUTE format(
+        'CREATE POLICY limits ON client_references AS RESTRICTIVE USING (%s IS NULL OR client_id = ANY (%s::uuid[]))',
+        clients, client_list);
 
     -- 7. Not for those limited to clients at all. Credentials are looked up before the limit is set.
     FOREACH name IN ARRAY ARRAY[
         'risks', 'risk_revisions', 'people', 'service_accounts', 'api_keys', 'sources', 'hook_deliveries'
     ] LOOP
-        EXECUTE format('CREATE POLICY client_wall ON %I AS RESTRICTIVE FOR SELECT USING (%s IS NULL)', name, clients);
+        EXECUTE format('CREATE POLICY limits ON %I AS RESTRICTIVE FOR SELECT USING (%s IS NULL)', name, clients);
     END LOOP;
 
     -- 8. The one question across tenants: who has due work? Asked as holdfast_worker, answered with tenant and time.
@@ -111,7 +137,7 @@ BEGIN
     EXECUTE format('GRANT EXECUTE ON FUNCTION erase_event_data(jsonb, integer[]) TO %s', runtime);
     GRANT SELECT, UPDATE ON streams TO holdfast_eraser;
     -- The walls of event_data look at these as whoever asks.
-    GRANT SELECT (tenant_id, id, client_ids, opened_by_id) ON incidents TO holdfast_eraser;
+    GRANT SELECT (tenant_id, id, client_ids, opened_by_id, discovered_at) ON incidents TO holdfast_eraser;
     GRANT SELECT ON incident_members TO holdfast_eraser;
     GRANT INSERT ON events TO holdfast_eraser;
     GRANT SELECT, INSERT, DELETE ON event_data TO holdfast_eraser;
