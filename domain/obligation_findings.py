@@ -1,0 +1,225 @@
+"""What the conditions of one rule amount to on the known facts: three-valued, ranges asked at both ends."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from domain.expressions import Expression, Scope
+from domain.facts import FACTS
+from domain.obligation_rules import SUBJECT_NAMES, Rule, Threshold
+
+OUTCOMES = ("not_triggered", "needs_facts", "needs_legal", "likely", "required")
+"""From the weakest to the strongest; of several results for one rule the strongest counts."""
+
+RANK: Mapping[str, int] = {outcome: rank for rank, outcome in enumerate(OUTCOMES)}
+
+NAMES = frozenset(FACTS) | SUBJECT_NAMES.keys()
+SHOWN_MAX = 12  # elements of a list or map that a reason spells out
+
+
+class Finding(NamedTuple):
+    """An outcome, the sentences that led to it, and the names of facts it waits for."""
+
+    outcome: str
+    because: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Condition(NamedTuple):
+    """One condition of a rule: met, missed or None for open; its words; the names an open one waits for."""
+
+    met: bool | None
+    words: str
+    missing: tuple[str, ...] = ()
+
+
+def find(rule: Rule, known: Mapping[str, Any], discovered_on: date) -> Finding:
+    """The finding of a rule over the known names; of one that runs per jurisdiction the strongest of all places.
+
+    `discovered_on` is the day that decides whether a rule is in force.
+    """
+    residents = rule.row.residents
+    if residents is None:
+        return _find(rule, known, discovered_on)
+    places = known.get("residents_by_jurisdiction")
+    if places is None:
+        return _find(rule, known, discovered_on)
+    findings = [
+        _find(rule, {**known, "jurisdiction": place, "residents": count}, discovered_on)
+        for place, count in sorted(places.items())
+        if upper(count) > 0 and _covers(residents.within, place) and not _covers(residents.outside, place)
+    ]
+    if not findings:
+        return Finding("not_triggered", (f"No residents of {', '.join(residents.within)} are affected.",))
+    strongest = max(RANK[finding.outcome] for finding in findings)
+    return Finding(
+        OUTCOMES[strongest],
+        tuple(dict.fromkeys(text for finding in findings for text in finding.because)),
+        tuple(name for finding in findings for name in finding.missing),
+    )
+
+
+def remarks(rule: Rule, known: Mapping[str, Any]) -> list[str]:
+    """The sentences a rule adds where it applies: remarks whose condition holds, facts it mentions, its note."""
+    ask = _Asking(known)
+    texts = [remark.text for remark in rule.remarks if ask.holds(remark.when)]
+    texts += [_fact_words(name, known) for name in rule.row.mentions if name in known]
+    if rule.row.note:
+        texts.append(rule.row.note)
+    if rule.row.confidence == "L":
+        texts.append("This rule is unverified: counsel must confirm it before use.")
+    return texts
+
+
+def _find(rule: Rule, known: Mapping[str, Any], discovered_on: date) -> Finding:
+    """Apply the conditions in the order that the head of data/obligations.yaml gives."""
+    row = rule.row
+    ask = _Asking(known)
+    conditions: list[Condition] = []
+    if rule.applies is not None:
+        conditions.append(ask.condition(rule.applies, row.applies_text))
+    conditions.append(ask.condition(rule.trigger))
+    if row.elements is not None:
+        conditions.append(_elements(row.elements.triggering + row.elements.needs_legal, known))
+    if rule.threshold is not None:
+        conditions.append(_threshold(rule.threshold, known))
+
+    refuted = tuple(condition.words for condition in conditions if condition.met is False)
+    if refuted:
+        return Finding("not_triggered", refuted)
+    words = tuple(condition.words for condition in conditions if condition.words)
+    if any(condition.met is None for condition in conditions):
+        return Finding("needs_facts", words, tuple(name for c in conditions if c.met is None for name in c.missing))
+    return _weigh(rule, ask, words, discovered_on)
+
+
+def _weigh(rule: Rule, ask: "_Asking", words: tuple[str, ...], discovered_on: date) -> Finding:
+    """All conditions are met: what exemptions, the date, counsel and the legal test leave of it."""
+    row = rule.row
+    doubts: list[str] = []
+    missing: list[str] = []
+    for exemption in rule.exempt:
+        met = ask.holds(exemption.when)
+        if met:
+            return Finding("not_triggered", (*words, exemption.text))
+        if met is None:
+            doubts.append(f"Not ruled out: {exemption.text}")
+            missing += ask.missing(exemption.when)
+    if row.effective_from is not None and discovered_on < row.effective_from:
+        text = f"The rule concerns discoveries from {row.effective_from.isoformat()} on."
+        outcome = "needs_legal" if row.before_effective == "needs_legal" else "not_triggered"
+        return Finding(outcome, (*words, text), tuple(missing))
+    # An open question for counsel goes to counsel: what is not known to be settled is not settled.
+    counsel = [remark.text for remark in rule.needs_legal if ask.holds(remark.when) is not False]
+    if row.elements is not None and not _listed(row.elements.triggering, ask.known):
+        counsel.append("Only counsel can say whether the law lists these data types.")
+    if counsel:
+        return Finding("needs_legal", (*words, *doubts, *counsel), tuple(missing))
+    if row.legal_test is not None and not (rule.legal_test_met is not None and ask.holds(rule.legal_test_met)):
+        doubts.append(row.legal_test.question)
+    return Finding("likely" if doubts else "required", (*words, *doubts), tuple(missing))
+
+
+class _Asking:
+    """Answers expressions over the known names. A range is asked at both ends: where they differ nothing is known."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self.known = known
+        ends: tuple[Callable[[Any], int], ...] = (upper, lower) if _has_range(known) else (upper,)
+        self._scopes = [Scope(_flat(known, end), NAMES) for end in ends]
+
+    def holds(self, expression: Expression) -> bool | None:
+        """True, False, or None where unknown facts or a range leave it open."""
+        answers = {expression.holds(scope) for scope in self._scopes}
+        return answers.pop() if len(answers) == 1 else None
+
+    def missing(self, expression: Expression) -> tuple[str, ...]:
+        """The names that an open answer waits for, as people know them."""
+        return tuple(
+            SUBJECT_NAMES.get(name, name)
+            for name in sorted(expression.names)
+            if name not in self.known or is_range(self.known[name])
+        )
+
+    def condition(self, expression: Expression, text: str | None = None) -> Condition:
+        """The answer with its words: `text`, and the facts that the expression looks at."""
+        words = "; ".join(_fact_words(name, self.known) for name in sorted(expression.names) if name != "outcomes")
+        if "outcomes" in expression.names:
+            words = "; ".join(f"{o['rule_id']}: {o['outcome']}" for o in self.known.get("outcomes", ()))
+        met = self.holds(expression)
+        return Condition(met, f"{text} ({words})" if text else words, self.missing(expression))
+
+
+def upper(count: Any) -> int:
+    """The upper end of a count: an integer, or {min, max}. An open end counts as far as it may reach."""
+    if isinstance(count, Mapping):
+        top = count.get("max")
+        return int(top) if top is not None else 2**53 - 1
+    return int(count)
+
+
+def lower(count: Any) -> int:
+    """The lower end of a count: an integer, or {min, max}."""
+    return int(count.get("min") or 0) if isinstance(count, Mapping) else int(count)
+
+
+def is_range(value: Any) -> bool:
+    """Whether a fact is a count given as {min, max}."""
+    return isinstance(value, Mapping) and bool(value) and value.keys() <= {"min", "max"}
+
+
+def _has_range(known: Mapping[str, Any]) -> bool:
+    return any(is_range(value) for value in known.values())
+
+
+def _flat(known: Mapping[str, Any], end: Callable[[Any], int]) -> dict[str, Any]:
+    return {name: end(value) if is_range(value) else value for name, value in known.items()}
+
+
+def _threshold(threshold: Threshold, known: Mapping[str, Any]) -> Condition:
+    count = known.get(threshold.fact)
+    name = SUBJECT_NAMES.get(threshold.fact, threshold.fact)
+    label = f"residents of {known['jurisdiction']}" if "jurisdiction" in known else name
+    words = f"{label}: {say(count)}; the rule concerns {threshold.words()}"
+    if count is None:
+        return Condition(None, words, (name,))
+    ends = {threshold.met(upper(count)), threshold.met(lower(count))}
+    return Condition(ends.pop(), words) if len(ends) == 1 else Condition(None, words, (name,))
+
+
+def _elements(listed: tuple[str, ...], known: Mapping[str, Any]) -> Condition:
+    if known.get("data_types") is None:
+        return Condition(None, "data_types: unknown", ("data_types",))
+    return Condition(_listed(listed, known), _fact_words("data_types", known))
+
+
+def _listed(listed: tuple[str, ...], known: Mapping[str, Any]) -> bool:
+    return not frozenset(known.get("data_types") or ()).isdisjoint(listed)
+
+
+def _covers(codes: tuple[str, ...], place: str) -> bool:
+    return any(place == code or place.startswith(f"{code}-") for code in codes)
+
+
+def _fact_words(name: str, known: Mapping[str, Any]) -> str:
+    return f"{SUBJECT_NAMES.get(name, name)}: {say(known.get(name))}"
+
+
+def say(value: Any) -> str:
+    """A fact's value in words; None is unknown. Long lists are cut."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if is_range(value):
+        return f"{value.get('min', 0)} to {value.get('max', 'any number')}"
+    if isinstance(value, Mapping):
+        return _cut([f"{key} {say(value[key])}" for key in sorted(value)])
+    if isinstance(value, list | tuple | set | frozenset):
+        return _cut(sorted(str(item) for item in value))
+    return str(value)
+
+
+def _cut(texts: list[str]) -> str:
+    more = f" and {len(texts) - SHOWN_MAX} more" if len(texts) > SHOWN_MAX else ""
+    return (", ".join(texts[:SHOWN_MAX]) + more) or "none"
