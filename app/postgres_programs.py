@@ -120,15 +120,19 @@ def _version(postgres: Path) -> int:
 def server_user(programs: Programs, data_dir: Path) -> ServerUser:
     """As whom to run the server: ourselves; root in a user namespace as `nobody`, or as the real `nobody`.
 
+    A user id without a name (containers run as any number) gets the namespace too, since initdb asks for the name.
     Raises PostgresFailed when root has no way to run it.
     """
-    if os.geteuid() != 0:
+    root = os.geteuid() == 0
+    if not root and _has_name(os.geteuid()):
         return ServerUser()
     if unshare := shutil.which("unshare"):
         # The server sees an ordinary user; outside, its files stay ours and every folder keeps its mode.
         mapped = ServerUser((unshare, "--user", f"--map-user={OVERFLOW_ID}", f"--map-group={OVERFLOW_ID}", "--"))
         if mapped.run([programs.path("postgres"), "--version"], cwd=data_dir).returncode == 0:
             return mapped
+    if not root:
+        return ServerUser()
     nobody = pwd.getpwnam("nobody")
     dropped = ServerUser(uid=nobody.pw_uid, gid=nobody.pw_gid)
     _let_pass(data_dir)
@@ -139,6 +143,14 @@ def server_user(programs: Programs, data_dir: Path) -> ServerUser:
         f"{programs.bindir} and {data_dir}; run as an ordinary user, move both out of the home folder, "
         "or set DATABASE_URL"
     )
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _let_pass(folder: Path) -> None:
