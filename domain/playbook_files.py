@@ -13,6 +13,7 @@ GateId = Annotated[str, Field(pattern=r"^G-[A-Z]{2,3}-\d{1,2}$")]
 Item = Annotated[str, Field(pattern=r"^D(0[1-9]|1[0-2])$")]
 Control = Annotated[str, Field(pattern=r"^CC[1-9]\.[1-8]$")]
 Risk = Annotated[str, Field(pattern=r"^AR-\d{3}$")]
+Version = Annotated[str, Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")]
 Condition = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -190,14 +191,18 @@ class SourceText(_Model):
 
 
 class PlaybookText(_Model):
-    """One playbook file. A variant names its base in `extends` and says only what it inserts and adds."""
+    """One playbook file. A variant names its base in `extends` and says only what it inserts and adds.
+
+    `extends_version` pins the base; without it the newest version is taken.
+    """
 
     slug: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
-    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")]
+    version: Version
     prefix: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     title: Text
     description: Text
     extends: str | None = None
+    extends_version: Version | None = None
     sources: list[SourceText]
     primary_risk: Risk | None
     risks: list[Risk]
@@ -218,7 +223,7 @@ class PlaybookText(_Model):
     @model_validator(mode="after")
     def _variant_or_own(self) -> "PlaybookText":
         overlay = self.insert_steps or self.add_actions or self.add_roles or self.add_controls or self.add_gates
-        if self.extends is None and (overlay or not self.steps):
+        if self.extends is None and (overlay or self.extends_version or not self.steps):
             raise ValueError("a playbook of its own has steps and no overlay")
         if self.extends is not None and (self.steps or self.gates):
             raise ValueError("a variant inserts and adds; it restates nothing of its base")

@@ -30,18 +30,16 @@ _IDS = re.compile(r"""["']([A-Z]{2}\.\d{1,2}(?:\.\d{1,2})?)["']""")
 
 def resolve(
     text: PlaybookText,
-    bases: Mapping[str, PlaybookText],
+    base: PlaybookText | None,
     common: Iterable[CommonAction],
     general: Iterable[GateText],
 ) -> Playbook:
     """The full playbook: base with its overlay, common actions attached, gates of all playbooks added.
 
-    Raises FaultyPlaybook when the base is unknown, an id is used twice or a reference leads nowhere.
+    Raises FaultyPlaybook when the base is missing, an id is used twice or a reference leads nowhere.
     """
-    steps, gates = _merged(text, bases)
-    common_in = text.common_in
-    if text.extends is not None:
-        common_in = {**bases[text.extends].common_in, **common_in}
+    steps, gates = _merged(text, base)
+    common_in = {**base.common_in, **text.common_in} if base is not None else text.common_in
     attached, satisfied = _attach_common(steps, list(common), common_in)
     actions = [action for _, of_step in attached for action in of_step]
     content = {
@@ -64,11 +62,10 @@ def resolve(
     return playbook
 
 
-def _merged(text: PlaybookText, bases: Mapping[str, PlaybookText]) -> tuple[list[StepText], list[GateText]]:
+def _merged(text: PlaybookText, base: PlaybookText | None) -> tuple[list[StepText], list[GateText]]:
     """Steps in order and gates, after the overlay. The marks and texts of the base stay as they are."""
     if text.extends is None:
         return sorted(text.steps, key=lambda step: step.order), list(text.gates)
-    base = bases.get(text.extends)
     if base is None or base.extends is not None:
         raise FaultyPlaybook(f"{text.slug} extends {text.extends}, which is no playbook of its own")
     # An inserted step of order n comes before the base's step of order n.

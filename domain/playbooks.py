@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from domain.gates import Gate
-from domain.playbook_files import CommonAction, FaultyPlaybook, GateText, read_playbook
+from domain.playbook_files import CommonAction, FaultyPlaybook, GateText, PlaybookText, read_playbook
 from domain.playbook_resolution import resolve
 from domain.procedures import Action, Input, Playbook, Step, playbook_of
 from domain.shipped import shipped, shipped_names
@@ -73,12 +73,21 @@ def load(files: Mapping[str, Any], common: Any, gates: Any) -> Catalogue:
 
     Raises FaultyPlaybook.
     """
-    texts = {text.slug: text for text in (read_playbook(data, name) for name, data in files.items())}
+    texts = [read_playbook(data, name) for name, data in files.items()]
+    texts.sort(key=lambda text: (text.slug == FALLBACK, text.slug, _numbers(text.version)))
+    versions = {(text.slug, text.version): text for text in texts}
+    newest = {text.slug: text for text in texts}  # sorted: the last of a slug stays
+    if len(versions) < len(texts):
+        raise FaultyPlaybook("a version of a playbook is given twice")
     common_actions = TypeAdapter(list[CommonAction]).validate_python(common["actions"])
     general = TypeAdapter(list[GateText]).validate_python(gates["gates"])
-    ordered = sorted(texts.values(), key=lambda text: (text.slug == FALLBACK, text.slug))
-    signs = [sign for text in ordered for sign in signs_of(text.slug, text.suggest)]
-    return Catalogue((resolve(text, texts, common_actions, general) for text in ordered), signs)
+
+    def base_of(text: PlaybookText) -> PlaybookText | None:
+        slug = text.extends or ""
+        return versions.get((slug, text.extends_version)) if text.extends_version else newest.get(slug)
+
+    signs = [sign for text in newest.values() for sign in signs_of(text.slug, text.suggest)]
+    return Catalogue((resolve(text, base_of(text), common_actions, general) for text in texts), signs)
 
 
 @cache
