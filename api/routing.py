@@ -1,0 +1,150 @@
+"""Routes that read strictly: the credential first, then the address, then the body, then the models.
+
+`router()` makes a router of such routes; `declares()` says of a route which operation of the permission table it is.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any, get_origin
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from fastapi import APIRouter
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.bodies import read_json
+from api.doorkeeper import Doorkeeper
+from domain.refusals import InputError, Invalid, Refusal
+
+PARAMETER_CHARACTERS_MAX = 2_048
+PARAMETERS_MAX = 100
+
+
+def router(tag: str, *, prefix: str = "/v1") -> APIRouter:
+    """A router of strict routes, grouped under `tag` in the reference."""
+    return APIRouter(prefix=prefix, route_class=StrictRoute, tags=[tag], redirect_slashes=False)
+
+
+def declares(
+    operation: str | Sequence[str],
+    *,
+    answer: type[BaseModel] | None = None,
+    status: int = 200,
+    refuses: Sequence[int] = (),
+) -> dict[str, Any]:
+    """Keywords of a route: its row or rows of the permission table, the model and status of its answer and the
+    refusals it adds to those that every route may give (400, 401, 403, 404, 422, 429, 503)."""
+    return {
+        "openapi_extra": {"x-operation": operation, "x-refuses": sorted(refuses)},
+        "responses": {status: {"model": answer}} if answer is not None else None,
+        "status_code": status,
+        "response_class": Response,
+        "response_model": None,
+    }
+
+
+class StrictRoute(APIRoute):
+    """A route that accepts only what it declares. With `x-public` in `openapi_extra` it needs no credential; with
+    `x-streamed` it reads its body itself."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler FastAPI makes, with the strict reading before it."""
+        handle = super().get_route_handler()
+        extra = self.openapi_extra or {}
+        is_public, reads_json = bool(extra.get("x-public")), self.body_field is not None and not extra.get("x-streamed")
+        known = _query_names(self.dependant)
+
+        async def strict(request: Request) -> Response:
+            keeper: Doorkeeper = request.app.state.keeper
+            if is_public:
+                await _read(request, known, reads_json, keeper)
+                return await handle(request)
+            keeper.admit(request)
+            try:
+                await _read(request, known, reads_json, keeper)
+                return await handle(request)
+            except (RequestValidationError, Refusal):
+                # A stranger learns only that it is one, whatever else is wrong with the request.
+                await keeper.prove(request)
+                raise
+
+        return strict
+
+
+async def _read(request: Request, known: dict[str, bool], reads_json: bool, keeper: Doorkeeper) -> None:
+    _check_address(request, known)
+    if reads_json:
+        settings = keeper.settings
+        await read_json(
+            request,
+            bytes_max=settings.json_body_bytes_max,
+            stall_seconds=settings.body_stall_seconds,
+            total_seconds=settings.body_total_seconds,
+        )
+
+
+def _check_address(request: Request, known: dict[str, bool]) -> None:
+    """Refuse what is no UTF-8 text in the path or query, and parameters that are unknown or given twice."""
+    faults: list[InputError] = []
+    raw: bytes = request.scope["raw_path"]
+    if b"%" in raw:
+        try:
+            path = unquote_to_bytes(raw).decode("utf-8")
+        except UnicodeDecodeError:
+            path = "\0"
+        if any(character < " " or character == "\x7f" for character in path):
+            faults.append(InputError("/path", "control characters or no UTF-8"))
+    query: bytes = request.scope["query_string"]
+    if query:
+        faults += _query_faults(query, known)
+    if faults:
+        raise Invalid("The address holds parameters that cannot be read; `errors` says which.", errors=faults[:20])
+
+
+def _query_faults(query: bytes, known: dict[str, bool]) -> list[InputError]:
+    try:
+        text = query.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
+    except (UnicodeDecodeError, ValueError):
+        return [InputError("/query", f"no UTF-8, or more than {PARAMETERS_MAX} parameters")]
+    faults, seen = [], set()
+    for name, value in pairs:
+        place = "/query/" + name[:80].replace("~", "~0").replace("/", "~1")
+        if name not in known:
+            faults.append(InputError(place, "unknown parameter"))
+        elif name in seen and not known[name]:
+            faults.append(InputError(place, "given twice"))
+        elif "\0" in value:
+            faults.append(InputError(place, "NUL character"))
+        elif len(value) > PARAMETER_CHARACTERS_MAX:
+            faults.append(InputError(place, f"longer than {PARAMETER_CHARACTERS_MAX} characters"))
+        seen.add(name)
+    return faults
+
+
+def _query_names(dependant: Dependant) -> dict[str, bool]:
+    """Declared query parameters by name, each with whether it may be given several times."""
+    names = {}
+    for field in _query_fields(dependant):
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            for name, member in annotation.model_fields.items():
+                names[member.alias or name] = _is_list(member.annotation)
+        else:
+            names[field.alias] = _is_list(annotation)
+    return names
+
+
+def _query_fields(dependant: Dependant) -> Iterator[ModelField]:
+    yield from dependant.query_params
+    for needed in dependant.dependencies:
+        yield from _query_fields(needed)
+
+
+def _is_list(annotation: Any) -> bool:
+    options = getattr(annotation, "__args__", ()) if get_origin(annotation) not in {list, tuple, set} else ()
+    return get_origin(annotation) in {list, tuple, set} or any(get_origin(one) in {list, tuple, set} for one in options)

@@ -1,0 +1,121 @@
+"""The application: routes, the layers around them, and what lives as long as they do."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from api import errors, health, problems, reference, schemas
+from api.doorkeeper import Doorkeeper
+from api.health import Readiness
+from api.middleware import Door
+from api.rest import ROUTERS
+from app.database import Database, DatabaseAway
+from app.last_used import note_last_used
+from app.secrets import Vault
+from app.settings import Settings, secret_key
+
+LAST_USED_SECONDS = 15.0
+DESCRIPTION = (
+    "Incident response for AI systems: playbooks against the clock, documentation that cannot be skipped,"
+    " evidence that can be checked."
+)
+
+
+def create_api(
+    settings: Settings, database: Database | None = None, *, routers: Sequence[APIRouter] | None = None
+) -> FastAPI:
+    """The application. Importing and creating do nothing; the lifespan opens what is needed.
+
+    Without `database` the lifespan connects to `settings.database_url` and closes the pool at its end.
+    """
+    vault = vault_of(settings)
+
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        opened = database or await _connect(settings)
+        api.state.keeper = Doorkeeper(settings, opened, vault)
+        api.state.readiness = Readiness(opened)
+        metrics = (
+            await health.serve_metrics(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
+        )
+        noting = asyncio.create_task(_note(api.state.keeper))
+        try:
+            yield
+        finally:
+            api.state.readiness.is_stopping = True
+            noting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await noting
+            await _note_once(api.state.keeper)
+            if metrics is not None:
+                metrics.close()
+            if database is None:
+                await opened.close()
+
+    api = FastAPI(
+        title="Holdfast",
+        version=_version(),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    api.state.settings = settings
+    # Appended as they are: including a router would wrap each of its routes once more.
+    for router in ROUTERS if routers is None else routers:
+        api.router.routes.extend(router.routes)
+    api.router.routes.extend([*health.ROUTES, *problems.ROUTES, *reference.ROUTES])
+    errors.install(api)
+    if settings.cors_origins:
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
+            expose_headers=["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
+        )
+    api.add_middleware(Door, trusted=settings.trusted_proxies, hosts=settings.allowed_hosts)
+    make: Callable[[], dict[str, Any]] = lambda: schemas.openapi(api)  # noqa: E731
+    api.openapi = make  # type: ignore[method-assign]
+    return api
+
+
+def vault_of(settings: Settings) -> Vault:
+    """The vault of an installation: its secret, and the one before the last rotation."""
+    previous = settings.previous_secret_key
+    return Vault(secret_key(settings), [previous.get_secret_value().encode()] if previous else [])
+
+
+async def _connect(settings: Settings) -> Database:
+    assert settings.database_url is not None, "the command that serves starts the embedded database and passes it in"
+    return await Database.connect(
+        settings.database_url.get_secret_value(), min_size=settings.pool_min, max_size=settings.pool_max
+    )
+
+
+async def _note(keeper: Doorkeeper) -> None:
+    while True:
+        await asyncio.sleep(LAST_USED_SECONDS)
+        await _note_once(keeper)
+
+
+async def _note_once(keeper: Doorkeeper) -> None:
+    used, keeper.used = keeper.used, {}
+    with contextlib.suppress(DatabaseAway):
+        await note_last_used(keeper.database, used)
+
+
+def _version() -> str:
+    try:
+        return version("holdfast")
+    except PackageNotFoundError:
+        return "0"

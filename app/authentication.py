@@ -1,0 +1,151 @@
+"""Who calls: from a presented key to a principal, in one statement of the caller's own transaction.
+
+Nothing is cached, so a revoked key, a changed role or a deactivated person counts from the next request on.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from app.database import Db
+from app.secrets import Claim
+from domain.actors import Actor
+from domain.refusals import Refusal
+
+# Roles that read every incident of the tenant (within their client and period limits): permissions.md, "content".
+READS_ALL = frozenset(
+    {
+        "it_security",
+        "security_lead",
+        "risk_owner",
+        "legal_counsel",
+        "account_owner",
+        "privacy",
+        "compliance",
+        "hr",
+        "communications",
+        "vendor_management",
+        "business_owner",
+        "executive_leadership",
+        "auditor",
+    }
+)
+
+
+class Unauthenticated(Refusal):
+    """No credential, or none that is valid now. All reasons read the same to the caller."""
+
+    code = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Send a valid API key as `Authorization: Bearer hf_...`. This request carries none that is valid.",
+            headers={"WWW-Authenticate": 'Bearer realm="holdfast"'},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose credential was accepted in this transaction.
+
+    `roles` are those of the person that the key does not leave out, or {"service_account"}. `client_ids` limits the
+    clients (None: no limit). `period_from` (inclusive) and `period_to` (exclusive) limit incidents by `discovered_at`.
+    """
+
+    tenant_id: UUID
+    actor: Actor
+    person_id: UUID | None
+    service_account_id: UUID | None
+    key_id: UUID
+    name: str
+    roles: frozenset[str]
+    client_ids: frozenset[UUID] | None
+    reads_all: bool
+    period_from: datetime | None = None
+    period_to: datetime | None = None
+
+    @property
+    def id(self) -> UUID:
+        """The person or the service account: what idempotency and four eyes compare, never the credential."""
+        return self.actor.id
+
+    @property
+    def kind(self) -> str:
+        """`person` or `service_account`."""
+        return self.actor.kind
+
+    @property
+    def member_id(self) -> UUID | None:
+        """Whose incidents are the only visible ones; None when every incident of the tenant may be read."""
+        return None if self.reads_all else self.actor.id
+
+
+FIND_PRINCIPAL = """
+select k.id, k.person_id, k.service_account_id, k.roles as key_roles, k.client_ids, k.period_from, k.period_to,
+       coalesce(p.name, s.name) as name, p.roles as person_roles, p.kind as person_kind, {lock}
+from api_keys k
+left join people p on p.tenant_id = k.tenant_id and p.id = k.person_id
+left join service_accounts s on s.tenant_id = k.tenant_id and s.id = k.service_account_id
+where k.tenant_id = $1 and k.secret_hash = $2 and k.revoked_at is null
+  and (k.expires_at is null or k.expires_at > now())
+  and coalesce(p.active and (p.expires_at is null or p.expires_at > now()), s.active)
+"""
+FIND = FIND_PRINCIPAL.format(lock="true as locked")
+# The lock belongs to the principal, who is known only here; a principal that is not found locks nothing.
+FIND_AND_LOCK = FIND_PRINCIPAL.format(
+    lock="pg_try_advisory_xact_lock(hashtextextended($3 || coalesce(k.person_id, k.service_account_id)::text, 0))"
+    " as locked"
+)
+
+
+async def authenticate(db: Db, claim: Claim, lock: str | None = None) -> tuple[Principal, bool]:
+    """The principal of a claim, and whether the advisory lock named `lock` was taken (true when none is asked for).
+
+    The lock is per principal and ends with the transaction. Raises Unauthenticated.
+    """
+    if lock is None:
+        row = await db.row(FIND, claim.tenant_id, claim.hash)
+    else:
+        row = await db.row(FIND_AND_LOCK, claim.tenant_id, claim.hash, f"{claim.tenant_id}\n{lock}\n")
+    if row is None:
+        raise Unauthenticated
+    person_id, roles = row["person_id"], frozenset({"service_account"})
+    if person_id is not None:
+        roles = frozenset(row["person_roles"])
+        if row["key_roles"] is not None:
+            roles &= frozenset(row["key_roles"])
+    clients = None if row["client_ids"] is None else frozenset(row["client_ids"])
+    actor = Actor(
+        kind="person" if person_id else "service_account",
+        id=person_id or row["service_account_id"],
+        roles=roles,
+        client_ids=clients,
+        key_id=row["id"],
+    )
+    reads_all = bool(roles & READS_ALL) and row["person_kind"] == "internal"
+    principal = Principal(
+        tenant_id=claim.tenant_id,
+        actor=actor,
+        person_id=person_id,
+        service_account_id=row["service_account_id"],
+        key_id=row["id"],
+        name=row["name"],
+        roles=roles,
+        client_ids=clients,
+        reads_all=reads_all,
+        period_from=row["period_from"],
+        period_to=row["period_to"],
+    )
+    return principal, row["locked"]
+
+
+async def wall(db: Db, principal: Principal) -> None:
+    """Let the rest of the transaction see only what this principal may see. Costs nothing without limits."""
+    if principal.client_ids is not None or principal.member_id is not None:
+        await db.wall(principal.client_ids, principal.member_id)
+    if principal.period_from is not None or principal.period_to is not None:
+        await db.execute(
+            "select set_config('app.period_from', $1, true), set_config('app.period_to', $2, true)",
+            principal.period_from.isoformat() if principal.period_from else "",
+            principal.period_to.isoformat() if principal.period_to else "",
+        )

@@ -1,0 +1,29 @@
+"""The usual fields: a column as it is, an instant, a list of transitions as far as the reader may do them."""
+
+from app.reading import Field
+
+
+def plain(names: str) -> dict[str, Field]:
+    """Columns, separated by spaces, whose value is the answer: text, numbers, lists, JSON."""
+    return {name: Field(f"{{t}}.{name}") for name in names.split()}
+
+
+def instants(names: str) -> dict[str, Field]:
+    """Columns, separated by spaces, that hold an instant: answered in UTC with six decimals."""
+    return {name: Field(f"instant({{t}}.{name})") for name in names.split()}
+
+
+def permitted(stored: str) -> Field:
+    """The stored transitions in `stored` (an SQL expression giving a JSON array), matched with the reader."""
+    return Field(f"permitted({stored},{{roles}},{{person}})")
+
+
+SLA_STATE = (
+    "case when {met} is not null then case when {met} <= {t}.breach_at then 'met' else 'met_late' end"
+    " when {at} > {t}.breach_at then 'breached' when {at} > {t}.at_risk_at then 'at_risk' else 'on_track' end"
+)
+
+
+def sla_state(met: str, at: str = "{now}") -> str:
+    """The state of a deadline as `domain.deadlines.sla_state` computes it: the same rule in SQL."""
+    return SLA_STATE.replace("{met}", met).replace("{at}", at)

@@ -1,0 +1,150 @@
+"""What proves an incident: timeline, evidence, duties, control occurrences, signatures, exceptions."""
+
+from app.nouns.columns import instants, plain
+from app.reading import Field, Filter, Group, Noun, Sort, declare
+
+OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
+DATA = (
+    "left join event_data {t}_data on {t}_data.tenant_id = {t}.tenant_id and {t}_data.stream = {t}.stream"
+    " and {t}_data.stream_id = {t}.stream_id and {t}_data.seq = {t}.seq"
+)
+ACTOR = "left join people {t}_actor on {t}_actor.tenant_id = {t}.tenant_id and {t}_actor.id = {t}.actor_id"
+MET = "coalesce({t}.met_occurred_at,{t}.met_at)"
+OCCURRENCE_STATE = (
+    "case when {t}.voided_at is not null then 'voided' when {t}.skipped_at is not null then 'skipped'"
+    f" when {MET} is not null then case when {MET} <= {{t}}.breach_at then 'met' else 'met_late' end"
+    " when {now} > {t}.breach_at then 'breached' else 'expected' end"
+)
+
+declare(
+    Noun(
+        name="timeline_event",
+        table="events",
+        key="{t}.seq",
+        key_type="integer",
+        fields=plain("stream stream_id seq kind data_digest prev_hash hash")
+        | instants("occurred_at recorded_at")
+        | {
+            "actor": Group(
+                {
+                    "kind": Field("{t}.actor_kind"),
+                    "id": Field("{t}.actor_id"),
+                    "name": Field("{t}_actor.name"),
+                }
+            ),
+            # `changes` is how rows are rebuilt; the reader sees the rows themselves.
+            "data": Field("{t}_data.data - 'changes'"),
+            "erased": Field("({t}_data.seq is null)"),
+        },
+        joins={"data": DATA, "actor": ACTOR},
+        filters={
+            "incident": Filter("{t}.stream = 'incident' and {t}.stream_id = {v}::uuid"),
+            "stream": Filter("{t}.stream = {v}::text"),
+            "stream_id": Filter("{t}.stream_id = {v}::uuid"),
+            "kind": Filter("{t}.kind = any({v}::text[])"),
+            "after": Filter("{t}.seq > {v}::integer"),
+        },
+        sorts={"seq": Sort("{t}.seq", "integer")},
+        sort="seq",
+    )
+)
+
+declare(
+    Noun(
+        name="evidence",
+        table="evidence",
+        fields=plain(
+            "id incident_id action_id kind title filename sha256 size media_type sensitivity legal_hold "
+            "collected_by collected_from collection_method supersedes_id redacted_copy_of_id custody"
+        )
+        | instants("collected_at attached_at")
+        | {"attached_by": Group({"kind": Field("{t}.attached_by_kind"), "id": Field("{t}.attached_by_id")})},
+        filters=OF_INCIDENT
+        | {
+            "action": Filter("{t}.action_id = {v}::text"),
+            "kind": Filter("{t}.kind = any({v}::text[])"),
+            "sha256": Filter("{t}.sha256 = {v}::text"),
+        },
+        sorts={"attached_at": Sort("{t}.attached_at", "timestamptz")},
+        sort="attached_at",
+    )
+)
+
+declare(
+    Noun(
+        name="obligation",
+        table="obligations",
+        fields=plain(
+            "id rule_id rule_version client_id toward outcome because missing_facts recipient channel "
+            "content_requirements citation as_of confidence clock_event pending_clock decision rationale "
+            "opinion_reference decided_by carried_follow_up_id"
+        )
+        | instants("clock_started_at due_at guideline_due_at decided_at notified_at")
+        | {
+            "state": Field(
+                "case when {t}.notified_at is not null then 'notified' when {t}.decision in ('open','notify')"
+                " and {t}.outcome <> 'not_triggered' and {now} > {t}.due_at then 'overdue' else {t}.decision end"
+            )
+        },
+        filters=OF_INCIDENT
+        | {
+            "client_id": Filter("{t}.client_id = {v}::uuid"),
+            "decision": Filter("{t}.decision = any({v}::text[])"),
+            "outcome": Filter("{t}.outcome = any({v}::text[])"),
+        },
+        sorts={"rule_id": Sort("{t}.rule_id", "text")},
+        sort="rule_id",
+        clocked=True,
+    )
+)
+
+declare(
+    Noun(
+        name="control_occurrence",
+        table="control_occurrences",
+        fields=plain("id incident_id control step_id purpose expected_of")
+        | instants("due_at met_at met_occurred_at skipped_at voided_at")
+        | {"state": Field(OCCURRENCE_STATE), "number": Field("{t}_incident.number")},
+        joins={
+            "incident": "left join incidents {t}_incident"
+            " on {t}_incident.tenant_id = {t}.tenant_id and {t}_incident.id = {t}.incident_id"
+        },
+        filters=OF_INCIDENT
+        | {
+            "control": Filter("{t}.control = {v}::text"),
+            "due_from": Filter("{t}.due_at >= {v}::timestamptz"),
+            "due_to": Filter("{t}.due_at < {v}::timestamptz"),
+            "state": Filter(f"({OCCURRENCE_STATE}) = any({{v}}::text[])"),
+        },
+        sorts={"due_at": Sort("{t}.due_at", "timestamptz")},
+        sort="due_at",
+        clocked=True,
+    )
+)
+
+declare(
+    Noun(
+        name="signature",
+        table="signatures",
+        fields=plain("id round person_id role statement record_hash override") | instants("signed_at voided_at"),
+        filters=OF_INCIDENT,
+        sorts={"signed_at": Sort("{t}.signed_at", "timestamptz")},
+        sort="signed_at",
+    )
+)
+
+declare(
+    Noun(
+        name="exception",
+        table="incident_exceptions",
+        fields=plain("id incident_id kind gate step_id action_id person_id reason details") | instants("at"),
+        filters=OF_INCIDENT
+        | {
+            "kind": Filter("{t}.kind = any({v}::text[])"),
+            "from": Filter("{t}.at >= {v}::timestamptz"),
+            "to": Filter("{t}.at < {v}::timestamptz"),
+        },
+        sorts={"at": Sort("{t}.at", "timestamptz")},
+        sort="at",
+    )
+)

@@ -1,0 +1,111 @@
+"""Steps, actions and documentation of an incident. Their texts come from the playbook version the incident pins."""
+
+from app.nouns.columns import instants, permitted, plain, sla_state
+from app.reading import Field, Filter, Group, Many, Noun, Sort, declare
+
+OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
+CURRENT = "{t}.generation = {t}_incident.generation"
+INCIDENT = "join incidents {t}_incident on {t}_incident.tenant_id = {t}.tenant_id and {t}_incident.id = {t}.incident_id"
+CATALOGUE = "left join {table} {t}_text on {t}_text.hash = {t}_incident.playbook_hash and {t}_text.id = {t}.id"
+
+# A deadline of a skipped step stands still at the moment it was skipped.
+STATE = sla_state("coalesce({t}.completed_occurred_at,{t}.completed_at)", "coalesce({t}.skipped_at,{now})")
+RECORDED_STATE = (
+    "case when {t}.completed_at is null then null when {t}.completed_at <= {t}.breach_at then 'met' else 'met_late' end"
+)
+
+declare(
+    Noun(
+        name="step",
+        table="step_runs",
+        key="{t}.id",
+        key_type="text",
+        fields=plain(
+            "id generation position status assignee_id completed_by reopened_by first_result late_entry "
+            "earlier_deadlines"
+        )
+        | instants("started_at completed_at completed_occurred_at skipped_at")
+        | {
+            "assignee": Field("{t}.assignee_id"),
+            "phase": Field("{t}_text.phase"),
+            "title": Field("{t}_text.title"),
+            "summary": Field("{t}_text.summary"),
+            "owner_roles": Field("{t}_text.owner_roles"),
+            "controls": Field("{t}_text.controls"),
+            "controls_suggested": Field("{t}_text.controls_suggested"),
+            "sla": Group(
+                instants("clock_started_at at_risk_at due_at")
+                | {
+                    "state": Field(STATE),
+                    "recorded_state": Field(RECORDED_STATE),
+                    "kind": Field("{t}_text.sla->>'kind'"),
+                    "value": Field("{t}_text.sla->>'value'"),
+                }
+            ),
+            "allowed_transitions": permitted("{t}.allowed->'step'"),
+            "actions": Many(
+                "action",
+                "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id"
+                " and {t}.generation = {p}.generation and {t}.step_id = {p}.id",
+                "{t}.position, {t}.id",
+            ),
+        },
+        joins={"incident": INCIDENT, "text": CATALOGUE.replace("{table}", "playbook_steps")},
+        where=CURRENT,
+        filters=OF_INCIDENT | {"id": Filter("{t}.id = {v}::text")},
+        sorts={"position": Sort("{t}.position", "integer")},
+        sort="position",
+        clocked=True,
+    )
+)
+
+declare(
+    Noun(
+        name="action",
+        table="action_runs",
+        key="{t}.id",
+        key_type="text",
+        fields=plain(
+            "id step_id generation position requirement status outcome values note reason recorded_by "
+            "performed_by late_entry evidence_ids approvals"
+        )
+        | instants("due_at occurred_at recorded_at")
+        | {
+            "text": Field("{t}_text.text"),
+            "type": Field("{t}_text.type"),
+            "required_if": Field("{t}_text.required_if"),
+            "outcomes": Field("{t}_text.outcomes"),
+            "inputs": Field("{t}_text.inputs"),
+            "fills": Field("{t}_text.fills"),
+            "role": Field("{t}_text.role"),
+            "closing": Field("{t}_text.closing"),
+            "source": Field("{t}_text.source"),
+            "basis": Field("{t}_text.basis"),
+            "allowed_transitions": permitted("{t}_step.allowed->'actions'->{t}.id"),
+        },
+        joins={
+            "incident": INCIDENT,
+            "step": "join step_runs {t}_step on {t}_step.tenant_id = {t}.tenant_id"
+            " and {t}_step.incident_id = {t}.incident_id and {t}_step.generation = {t}.generation"
+            " and {t}_step.id = {t}.step_id",
+            "text": CATALOGUE.replace("{table}", "playbook_actions"),
+        },
+        where=CURRENT,
+        filters=OF_INCIDENT | {"id": Filter("{t}.id = {v}::text"), "step": Filter("{t}.step_id = {v}::text")},
+        sorts={"position": Sort("({t}_step.position * 1000 + {t}.position)", "integer")},
+        sort="position",
+    )
+)
+
+declare(
+    Noun(
+        name="document",
+        table="documents",
+        key="{t}.id",
+        key_type="text",
+        fields=plain("id name value state missing version updated_by") | instants("updated_at"),
+        filters=OF_INCIDENT | {"id": Filter("{t}.id = {v}::text"), "name": Filter("{t}.name = {v}::text")},
+        sorts={"id": Sort("{t}.id", "text")},
+        sort="id",
+    )
+)

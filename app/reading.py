@@ -1,0 +1,316 @@
+"""The one read path: a noun declares its fields once, a shape over them compiles to ONE statement, whose answer is
+JSON text built by PostgreSQL and sent as it is.
+
+Field SQL speaks of its row as `{t}`; `{now}`, `{roles}` and `{person}` are bound values of the reader. A join
+of a noun is used only by shapes with a field that mentions `{t}_<name>`. Statements are cached by noun, shape and the
+names of filters, never by values. Row-level security decides which rows exist; nothing here repeats it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Protocol
+from uuid import UUID
+
+from app.answers import Page
+from app.database import Db
+from app.paging import LIMIT_DEFAULT, LIMIT_MAX, Position, cursors
+from app.secrets import Vault
+from domain.refusals import InputError, Invalid
+
+LIST_MAX = 1_000  # rows of a list that is not paged
+BOUND_TYPES = {"now": "timestamptz", "roles": "text[]", "person": "uuid", "id": "text", "limit": "int"}
+
+
+class Reader(Protocol):
+    """Who reads: decides about fields of certain roles and about permitted transitions."""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """The roles held."""
+
+    @property
+    def person_id(self) -> UUID | None:
+        """The person, None for a service account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value of a row. With `roles` it reads null for everybody who holds none of them."""
+
+    sql: str
+    roles: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An object whose members are fields of the same row."""
+
+    fields: Mapping[str, Field]
+
+
+@dataclass(frozen=True, slots=True)
+class One:
+    """At most one row of another noun: `{p}` is this row, `{t}` the other."""
+
+    noun: str
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Rows of another noun, at most `max` of them, in an order that is total."""
+
+    noun: str
+    on: str
+    order: str
+    max: int = 200
+
+
+Member = Field | Group | One | Many
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A predicate over `{t}` with the value `{v}`; with `each` it holds for every one of several values."""
+
+    sql: str
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An expression over `{t}` that is never null, and its type. Ties are broken by the noun's key."""
+
+    sql: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """A thing that can be read. `key` identifies a row within its tenant, `keys` are further ways to name one."""
+
+    name: str
+    table: str
+    fields: Mapping[str, Member]
+    key: str = "{t}.id"
+    key_type: str = "uuid"
+    joins: Mapping[str, str] = field(default_factory=dict)
+    where: str = ""
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    sorts: Mapping[str, Sort] = field(default_factory=dict)
+    sort: str = ""  # the usual one; a leading minus means descending
+    groups: Mapping[str, str] = field(default_factory=dict)
+    clocked: bool = False  # shows deadlines, so a page says what time it is
+
+
+NOUNS: dict[str, Noun] = {}
+
+
+def declare(noun: Noun) -> Noun:
+    """Make a noun known to the relations of others."""
+    assert noun.name not in NOUNS, f"{noun.name} is declared twice"
+    NOUNS[noun.name] = noun
+    return noun
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """What to select: (key in the answer, name of the noun's field, shape of the related noun or None).
+
+    Compared by identity, so that the cache of statements need not hash a whole tree: make a shape once and keep it.
+    """
+
+    parts: tuple[tuple[str, str, "Shape | None"], ...]
+
+
+def shape(parts: Mapping[str, Any]) -> Shape:
+    """A shape from a nested dict: `{"id": None, "steps": {"id": None}}`."""
+    return Shape(tuple((key, key, shape(sub) if sub else None) for key, sub in parts.items()))
+
+
+@dataclass(slots=True)
+class _Statement:
+    """A statement in the making: its bound values by name, in the order of their first use."""
+
+    roles: frozenset[str]
+    bound: list[str] = field(default_factory=list)
+
+    def bind(self, name: str, cast: str = "") -> str:
+        if name not in self.bound:
+            self.bound.append(name)
+        return f"${self.bound.index(name) + 1}{cast}"
+
+    def put(self, sql: str, **names: str) -> str:
+        for name, alias in names.items():
+            sql = sql.replace("{" + name + "}", alias)
+        for name in ("now", "roles", "person"):
+            if "{" + name + "}" in sql:
+                sql = sql.replace("{" + name + "}", self.bind(name, f"::{BOUND_TYPES[name]}"))
+        return sql
+
+    def value(self, member: Field, t: str) -> str:
+        hidden = member.roles is not None and not member.roles & self.roles
+        return "null" if hidden else self.put(member.sql, t=t)
+
+    def columns(self, noun: Noun, wanted: Shape, t: str) -> str:
+        """The select list that gives an object of `wanted`."""
+        parts = []
+        for position, (key, name, sub) in enumerate(wanted.parts):
+            member, child = noun.fields[name], f"{t}{position}"
+            if isinstance(member, Field):
+                sql = self.value(member, t)
+            elif isinstance(member, Group):
+                names = [part[:2] for part in sub.parts] if sub else [(one, one) for one in member.fields]
+                pairs = (f"'{key}',{self.value(member.fields[one], t)}" for key, one in names)
+                sql = f"json_build_object({','.join(pairs)})"
+            else:
+                assert sub is not None, f"{noun.name}.{name} needs a shape of its own"
+                other = NOUNS[member.noun]
+                rows = self.rows(other, self.columns(other, sub, child), child, self.put(member.on, p=t, t=child))
+                if isinstance(member, One):
+                    sql = f"(select row_to_json(o) from ({rows} limit 1) o)"
+                else:
+                    order = self.put(member.order, t=child)
+                    sql = f"coalesce((select json_agg(o) from ({rows} order by {order} limit {member.max}) o),'[]')"
+            parts.append(f'{sql} as "{key}"')
+        return ",".join(parts)
+
+    def rows(self, noun: Noun, columns: str, t: str, *predicates: str) -> str:
+        """`select columns from noun where predicates`, with the joins that the columns and predicates mention."""
+        where = [one for one in (*predicates, self.put(noun.where, t=t)) if one]
+        text = columns + " ".join(where)
+        joins: list[str] = []
+        for name, sql in reversed(list(noun.joins.items())):  # a later join may need an earlier one
+            if f"{t}_{name}." in text:
+                joins.insert(0, self.put(sql, t=t))
+                text += joins[0]
+        joined = " ".join([f"select {columns} from {noun.table} {t}", *joins])
+        return f"{joined} where {' and '.join(where)}" if where else joined
+
+    def predicates(self, noun: Noun, filters: Sequence[tuple[str, int]], t: str) -> list[str]:
+        sql = []
+        for name, count in filters:
+            one = noun.filters[name]
+            values = [f"{name}.{number}" for number in range(count)] if one.each else [name]
+            sql += [self.put(one.sql, t=t, v=self.bind(value)) for value in values]
+        return sql
+
+
+@lru_cache(maxsize=2_000)
+def _compile_one(noun: str, wanted: Shape, roles: frozenset[str], by: str) -> tuple[str, tuple[str, ...]]:
+    kind, new = NOUNS[noun], _Statement(roles)
+    key = f"{new.put(kind.key, t='t')} = {new.bind('id')}::{kind.key_type}"
+    if by:
+        key = new.put(kind.filters[by].sql, t="t", v=new.bind("id"))
+    rows = new.rows(kind, new.columns(kind, wanted, "t"), "t", key)
+    return f"select row_to_json(o)::text from ({rows}) o", tuple(new.bound)
+
+
+@lru_cache(maxsize=2_000)
+def _compile_page(
+    noun: str, wanted: Shape, roles: frozenset[str], filters: tuple[tuple[str, int], ...], sort: str, continued: bool
+) -> tuple[str, tuple[str, ...]]:
+    """Page first (materialised), then nest only its rows: (body, sort value, key) of at most `limit` rows."""
+    kind, new = NOUNS[noun], _Statement(roles)
+    by, key = kind.sorts[sort.lstrip("-")], new.put(kind.key, t="t")
+    value, direction = new.put(by.sql, t="t"), "desc" if sort.startswith("-") else "asc"
+    predicates = new.predicates(kind, filters, "t")
+    if continued:
+        after = f"({new.bind('value')}::text::{by.type},{new.bind('key')}::text::{kind.key_type})"
+        predicates.append(f"({value},{key}) {'<' if direction == 'desc' else '>'} {after}")
+    order = f"order by {value} {direction},{key} {direction}"
+    page = new.rows(kind, "t.*", "t", *predicates) + f" {order} limit {new.bind('limit')}::int"
+    body = f"(select row_to_json(o)::text from (select {new.columns(kind, wanted, 't')}) o)"
+    rows_of_page = Noun(kind.name, "p", kind.fields, joins=kind.joins)
+    nested = new.rows(rows_of_page, f"{body},({value})::text,({key})::text", "t")
+    return f"with p as materialized ({page}) {nested} {order}", tuple(new.bound)
+
+
+async def read_one(
+    db: Db, noun: str, wanted: Shape, id: UUID | str, reader: Reader, *, by: str = "", now: datetime | None = None
+) -> str | None:
+    """One row as JSON text, or None when there is none that the reader may see. `by` names a filter to find it with."""
+    sql, bound = _compile_one(noun, wanted, _deciding(reader.roles), by)
+    text: str | None = await db.value(sql, *_values(bound, reader, now, {"id": id}))
+    return text
+
+
+async def read_all(
+    db: Db, noun: str, wanted: Shape, filters: Mapping[str, Any], reader: Reader, *, now: datetime | None = None
+) -> str:
+    """A bounded list as the text of a JSON array, in the noun's usual order."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    sql, bound = _compile_page(noun, wanted, _deciding(reader.roles), _counted(noun, given), NOUNS[noun].sort, False)
+    values = _spread(noun, given) | {"limit": LIST_MAX}
+    return "[" + ",".join([row[0] for row in await db.fetch(sql, *_values(bound, reader, now, values))]) + "]"
+
+
+async def read_page(
+    db: Db,
+    noun: str,
+    wanted: Shape,
+    filters: Mapping[str, Any],
+    reader: Reader,
+    vault: Vault,
+    *,
+    sort: str | None = None,
+    cursor: str | None = None,
+    limit: int = LIMIT_DEFAULT,
+    now: datetime | None = None,
+) -> Page:
+    """One page. Raises Invalid for a cursor of another list, a sort or a limit that there is not."""
+    kind, sort, now = NOUNS[noun], sort or NOUNS[noun].sort, now or datetime.now(UTC)
+    if sort.lstrip("-") not in kind.sorts or sort.startswith("--") or not 1 <= limit <= LIMIT_MAX:
+        allowed = ", ".join(kind.sorts)
+        fault = InputError("/query/sort", f"one of {allowed}, descending with a leading minus")
+        raise Invalid(f"`sort` is one of {allowed}; `limit` is 1 to {LIMIT_MAX}.", errors=[fault])
+    given = {name: value for name, value in filters.items() if value is not None}
+    marks = cursors(vault, db.tenant_id, noun, sort, given)
+    start = marks.read(cursor) if cursor else None
+    sql, bound = _compile_page(noun, wanted, _deciding(reader.roles), _counted(noun, given), sort, start is not None)
+    values = _spread(noun, given) | {"limit": limit + 1}
+    if start:
+        values |= {"value": start.value, "key": start.id}
+    rows = await db.fetch(sql, *_values(bound, reader, now, values))
+    following = marks.write(Position(rows[limit - 1][1], rows[limit - 1][2])) if len(rows) > limit else None
+    items = ",".join([row[0] for row in rows[:limit]])
+    clock = f',"server_time":"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"' if kind.clocked else ""
+    mark = f'"{following}"' if following else "null"
+    return Page(f'{{"items":[{items}],"next_cursor":{mark}{clock}}}', following)
+
+
+def _values(bound: Sequence[str], reader: Reader, now: datetime | None, values: Mapping[str, Any]) -> list[Any]:
+    known: dict[str, Any] = {"now": now or datetime.now(UTC), "roles": list(reader.roles), "person": reader.person_id}
+    return [values[name] if name in values else known[name] for name in bound]
+
+
+def _counted(noun: str, filters: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """Names of the filters, each with how many values it repeats its predicate for."""
+    kinds = NOUNS[noun].filters
+    return tuple((name, len(filters[name]) if kinds[name].each else 1) for name in sorted(filters))
+
+
+def _spread(noun: str, filters: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = NOUNS[noun].filters
+    values: dict[str, Any] = {}
+    for name, value in filters.items():
+        if kinds[name].each:
+            values |= {f"{name}.{number}": one for number, one in enumerate(value)}
+        else:
+            values[name] = value
+    return values
+
+
+@lru_cache(maxsize=1)
+def _roles_that_matter(nouns: int) -> frozenset[str]:
+    members = [one for noun in NOUNS.values() for one in noun.fields.values()]
+    fields = [one for one in members if isinstance(one, Field)]
+    fields += [one for group in members if isinstance(group, Group) for one in group.fields.values()]
+    return frozenset(role for one in fields for role in one.roles or ())
+
+
+def _deciding(roles: frozenset[str]) -> frozenset[str]:
+    """The roles that change what a statement selects; the rest would only split the cache."""
+    return roles & _roles_that_matter(len(NOUNS))

@@ -1,0 +1,1 @@
+DROP FUNCTION permitted(jsonb, text[], uuid);
