@@ -160,15 +160,15 @@ def _variables() -> dict[str, str]:
 
 def explain(error: ValidationError) -> str:
     """One line per wrong setting: the variable, what is wrong, what would be right. Never shows a value."""
-    lines = []
+    lines: dict[str, str] = {}
     for fault in error.errors(include_input=False, include_url=False):
         name = str(fault["loc"][0]) if fault["loc"] else ""
         variable = _variables().get(name.lower(), name)
         field = Settings.model_fields.get(name.lower().removeprefix("holdfast_"))
         said = fault["msg"].removeprefix("Value error, ")
         meaning = f" ({field.description})" if field and field.description else ""
-        lines.append(f"{variable}: {said}{meaning}")
-    return "\n".join(lines)
+        lines.setdefault(variable, f"{variable}: {said}{meaning}")
+    return "\n".join(lines.values())
 
 
 def driver_dsn(url: str) -> str:
@@ -182,9 +182,7 @@ def driver_dsn(url: str) -> str:
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError(
-            "has a port that is not a number; characters such as / in a password need %-encoding"
-        ) from None
+        raise ValueError("has a port that is no number; a / or @ inside a password is written %2F or %40") from None
     query = {"sslmode" if name == "ssl" else name: value for name, value in parse_qsl(parts.query)}
     if query.get("sslmode") == "true":
         query["sslmode"] = "require"
