@@ -107,6 +107,8 @@ def _tokens(text: str) -> Iterator[Token]:
             raise InvalidExpression(f"{shown!r} has no meaning here (at character {position + 1}).", position)
         if match.lastgroup == "string" and text[match.end() : match.end() + 1] in {'"', "'"}:
             raise InvalidExpression("Strings with three quotes are not offered.", position)
+        if match.lastgroup == "string" and position and (text[position - 1].isalnum() or text[position - 1] == "_"):
+            raise InvalidExpression("Of the string prefixes only r is offered.", position)
         if match.lastgroup and match.lastgroup != "space":
             yield Token(match.lastgroup, match.group(), position, match.end())
         position = match.end()

@@ -91,7 +91,7 @@ class Need(Struct, frozen=True):
 class Expression:
     """A compiled condition. Immutable; shared by every caller of the same text."""
 
-    __slots__ = ("_gets", "_limit", "_needs", "_program", "names", "shipped", "text")
+    __slots__ = ("_alone", "_gets", "_limit", "_needs", "_program", "_variables", "names", "shipped", "text")
 
     def __init__(self, text: str, reading: Reading, program: cel.Program, *, shipped: bool) -> None:
         self.text = text
@@ -105,6 +105,9 @@ class Expression:
         )
         self._gets = tuple((place.variable, place.root, place.path) for place in reading.places if place.kind == "get")
         self._limit = MAPPED_LIST_MAX if reading.maps else LIST_MAX
+        # What it gives when nothing it refers to is known, found out once: most conditions of an early incident.
+        self._alone: Any = MISSING if self._gets or not self.names else _run(program, cel.Context({}, FUNCTIONS))
+        self._variables = {place.variable: (place.root, place.path) for place in reading.places}
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -115,13 +118,25 @@ class Expression:
         Raises EvaluationFailed when everything referred to is known and the expression still has no value
         (a missing member, types that do not fit).
         """
+        if self._alone is not MISSING and scope.knows_none(self.names):
+            return self._alone
         context = scope.context(self._limit, self._needs, self._gets, shipped=self.shipped)
         try:
             return self._program.execute(context)
         except Exception as error:
             if scope.knows(self.names):
-                raise EvaluationFailed(f"{self.text!r}: {_reason(error)}") from None
+                raise EvaluationFailed(f"{self.text!r}: {self._reason(error)}") from None
             return None
+
+    def _reason(self, error: Exception) -> str:
+        """The evaluator's message in the words of the text: our own variables stand for paths."""
+        if isinstance(error, KeyError):
+            return f"no member {error.args[0]!r}"
+        message = str(error).split(". ")[0][:200]
+        for variable, (root, path) in self._variables.items():
+            if path and variable in message:
+                return f"there is no {'.'.join(map(str, (root, *path)))}"
+        return message
 
     def holds(self, scope: "Scope") -> bool | None:
         """Whether the condition is true; None means unknown.
@@ -161,6 +176,10 @@ class Scope:
     def knows(self, names: Iterable[str]) -> bool:
         """Whether none of `names` is unknown. A name nobody declared counts as known: its absence is a fault."""
         return all(name in self.variables or name not in self.unknown for name in names)
+
+    def knows_none(self, names: frozenset[str]) -> bool:
+        """Whether every one of `names` is unknown."""
+        return names.isdisjoint(self.variables) and names.issubset(self.unknown)
 
     def context(
         self, limit: int, needs: Iterable[Need], gets: Iterable[tuple[str, str, Path]], *, shipped: bool
@@ -265,12 +284,21 @@ def _syntax_fault(text: str, message: str) -> tuple[str, int | None]:
     line, _, rest = rest.partition(":")
     column, _, reason = rest.partition(":")
     reason = reason.splitlines()[0].partition(" expecting ")[0].strip() if reason else "syntax error"
+    if "ExprContext" in reason:  # how the parser says that an operand is missing
+        reason = "Syntax error: the expression is incomplete"
     try:
         before = text.splitlines(keepends=True)[: int(line) - 1]
         position = min(sum(map(len, before)) + int(column) - 1, len(text))
     except ValueError:
         return f"{reason[:200]}.", None
     return f"{reason[:200]} (at character {position + 1}).", position
+
+
+def _run(program: cel.Program, context: cel.Context) -> Any:
+    try:
+        return program.execute(context)
+    except Exception:
+        return None
 
 
 def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -283,8 +311,3 @@ def _quiet(function: Callable[..., Any]) -> Callable[..., Any]:
             return None
 
     return call
-
-
-def _reason(error: Exception) -> str:
-    text = str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-    return f"no member {text!r}" if isinstance(error, KeyError) else text.split(". ")[0][:200]

@@ -6,8 +6,10 @@ level; the highest severity wins. SEV1 is the highest.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
+import orjson
 from msgspec import Struct
 
 from domain.counts import known_minimum, upper_end
@@ -19,6 +21,7 @@ from domain.severity_rules import NAMES, Rule, Rules, rules, sensitivity_of
 Json = Any
 
 LEVELS: Final = ("SEV1", "SEV2", "SEV3", "SEV4")  # highest first
+COMPUTED_MAX = 4_096  # severities kept
 HARM_COST_THRESHOLD: Final = Decimal(10_000)  # in the tenant's currency, unless it sets another
 
 
@@ -62,18 +65,33 @@ def severity(
 ) -> Severity:
     """The severity of an incident with these known facts.
 
-    `affected_data` (the entries of D04) stands in for the facts derived from it where `facts` has none of them.
+    `affected_data` (the entries of D04, empty for an explicit none) stands in for the facts derived from it where `facts` has none of them.
     `regulator_duty` and `contract_duty`: such an obligation is required and not decided away. `currency` is the
     tenant's; a cost in another one is compared by its figure and makes the result provisional.
     """
-    table = rules()
     known = {name: value for name, value in facts.items() if name in FACTS and value is not None and value != UNKNOWN}
     if affected_data is not None:
-        known = derive({"D04": {"entries": list(affected_data)}}) | known
+        known = derive({"D04": {"entries": affected_data} if affected_data else {"none": True}}) | known
+    inputs = orjson.dumps(known, option=orjson.OPT_SORT_KEYS, default=sorted)  # sets become lists
+    return _computed(inputs, playbook, regulator_duty, contract_duty, harm_cost_threshold, currency, disposition)
+
+
+@lru_cache(maxsize=COMPUTED_MAX)
+def _computed(
+    inputs: bytes,
+    playbook: str | None,
+    regulator_duty: bool,
+    contract_duty: bool,
+    harm_cost_threshold: Decimal,
+    currency: str | None,
+    disposition: str | None,
+) -> Severity:
+    """Every write asks, few change the answer: one computation costs about 100 us, looking it up 5."""
+    table = rules()
+    known: dict[str, Json] = orjson.loads(inputs)
     because: list[str] = []
     exposure = _exposure(known, playbook, table, because)
     scope = _scope(known, playbook, exposure, regulator_duty, contract_duty, harm_cost_threshold)
-
     sensitivity, types_known = _sensitivity(known, because)
     volume, volume_known = _volume(known, table, because)
     score = table.score[sensitivity][volume]
@@ -102,7 +120,7 @@ def severity(
         floors=tuple(rule.id for rule in hit),
         provisional=not (types_known and volume_known) or other_currency,
         explanation=tuple(because),
-        inputs=dict(sorted(known.items())),
+        inputs=known,
         rules_version=table.version,
     )
 
