@@ -6,6 +6,7 @@ too short ends on its last day, an event that has not happened counts from disco
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from msgspec import Struct, structs
 
@@ -54,8 +55,12 @@ def start_of(event: str, instants: Instants, calendar: Calendar) -> datetime | N
 def due_of(limit: Limit, instants: Instants, calendar: Calendar) -> datetime | None:
     """When `limit` runs out, counted from discovery while its event is unset; None without a figure or discovery."""
     start = start_of(limit.event, instants, calendar) or instants.get("discovered_at")
-    if start is None:
-        return None
+    return None if start is None else _ends(start, limit, calendar)
+
+
+@lru_cache(maxsize=4_096)
+def _ends(start: datetime, limit: Limit, calendar: Calendar) -> datetime | None:
+    # Every change of an incident asks for the same few dates again, and date arithmetic is most of the cost of a rule.
     if limit.business_days is not None:
         return _business_days_after(start, limit.business_days, _recipients(limit, calendar))
     if limit.duration is not None:

@@ -33,19 +33,58 @@ class Condition(NamedTuple):
     missing: tuple[str, ...] = ()
 
 
-def find(rule: Rule, known: Mapping[str, Any], discovered_on: date) -> Finding:
-    """The finding of a rule over the known names; of one that runs per jurisdiction the strongest of all places.
+class Asking:
+    """Answers expressions over the known names. A range is asked at both ends: where they differ nothing is known.
+
+    One is shared by all rules that look at the same party: what an expression sees is handed over only once.
+    """
+
+    __slots__ = ("_scopes", "known")
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self.known = known
+        if any(is_range(value) for value in known.values()):
+            self._scopes = [Scope(_flat(known, end), NAMES) for end in (upper, lower)]
+        else:
+            self._scopes = [Scope(known, NAMES)]
+
+    def also(self, **names: Any) -> "Asking":
+        """The same with more names known."""
+        return Asking({**self.known, **names})
+
+    def holds(self, expression: Expression) -> bool | None:
+        """True, False, or None where unknown facts or a range leave it open."""
+        answer, *others = (expression.holds(scope) for scope in self._scopes)
+        return answer if all(other is answer for other in others) else None
+
+    def missing(self, expression: Expression) -> tuple[str, ...]:
+        """The names that an open answer waits for, as people know them."""
+        return tuple(
+            SUBJECT_NAMES.get(name, name)
+            for name in sorted(expression.names)
+            if name not in self.known or is_range(self.known[name])
+        )
+
+    def condition(self, expression: Expression, text: str | None = None) -> Condition:
+        """The answer with its words: `text`, and the facts that the expression looks at."""
+        words = "; ".join(_fact_words(name, self.known) for name in sorted(expression.names) if name != "outcomes")
+        if "outcomes" in expression.names:
+            words = "; ".join(f"{o['rule_id']}: {o['outcome']}" for o in self.known.get("outcomes", ()))
+        met = self.holds(expression)
+        return Condition(met, f"{text} ({words})" if text else words, self.missing(expression))
+
+
+def find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
+    """The finding of a rule over what is known; of one that runs per jurisdiction the strongest of all places.
 
     `discovered_on` is the day that decides whether a rule is in force.
     """
     residents = rule.row.residents
-    if residents is None:
-        return _find(rule, known, discovered_on)
-    places = known.get("residents_by_jurisdiction")
-    if places is None:
-        return _find(rule, known, discovered_on)
+    places = ask.known.get("residents_by_jurisdiction")
+    if residents is None or places is None:
+        return _find(rule, ask, discovered_on)
     findings = [
-        _find(rule, {**known, "jurisdiction": place, "residents": count}, discovered_on)
+        _find(rule, ask.also(jurisdiction=place, residents=count), discovered_on)
         for place, count in sorted(places.items())
         if upper(count) > 0 and _covers(residents.within, place) and not _covers(residents.outside, place)
     ]
@@ -59,11 +98,10 @@ def find(rule: Rule, known: Mapping[str, Any], discovered_on: date) -> Finding:
     )
 
 
-def remarks(rule: Rule, known: Mapping[str, Any]) -> list[str]:
+def remarks(rule: Rule, ask: Asking) -> list[str]:
     """The sentences a rule adds where it applies: remarks whose condition holds, facts it mentions, its note."""
-    ask = _Asking(known)
     texts = [remark.text for remark in rule.remarks if ask.holds(remark.when)]
-    texts += [_fact_words(name, known) for name in rule.row.mentions if name in known]
+    texts += [_fact_words(name, ask.known) for name in rule.row.mentions if name in ask.known]
     if rule.row.note:
         texts.append(rule.row.note)
     if rule.row.confidence == "L":
@@ -71,18 +109,17 @@ def remarks(rule: Rule, known: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def _find(rule: Rule, known: Mapping[str, Any], discovered_on: date) -> Finding:
+def _find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
     """Apply the conditions in the order that the head of data/obligations.yaml gives."""
     row = rule.row
-    ask = _Asking(known)
     conditions: list[Condition] = []
     if rule.applies is not None:
         conditions.append(ask.condition(rule.applies, row.applies_text))
     conditions.append(ask.condition(rule.trigger))
     if row.elements is not None:
-        conditions.append(_elements(row.elements.triggering + row.elements.needs_legal, known))
+        conditions.append(_elements(row.elements.triggering + row.elements.needs_legal, ask.known))
     if rule.threshold is not None:
-        conditions.append(_threshold(rule.threshold, known))
+        conditions.append(_threshold(rule.threshold, ask.known))
 
     refuted = tuple(condition.words for condition in conditions if condition.met is False)
     if refuted:
@@ -93,7 +130,7 @@ def _find(rule: Rule, known: Mapping[str, Any], discovered_on: date) -> Finding:
     return _weigh(rule, ask, words, discovered_on)
 
 
-def _weigh(rule: Rule, ask: "_Asking", words: tuple[str, ...], discovered_on: date) -> Finding:
+def _weigh(rule: Rule, ask: Asking, words: tuple[str, ...], discovered_on: date) -> Finding:
     """All conditions are met: what exemptions, the date, counsel and the legal test leave of it."""
     row = rule.row
     doubts: list[str] = []
@@ -120,36 +157,6 @@ def _weigh(rule: Rule, ask: "_Asking", words: tuple[str, ...], discovered_on: da
     return Finding("likely" if doubts else "required", (*words, *doubts), tuple(missing))
 
 
-class _Asking:
-    """Answers expressions over the known names. A range is asked at both ends: where they differ nothing is known."""
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self.known = known
-        ends: tuple[Callable[[Any], int], ...] = (upper, lower) if _has_range(known) else (upper,)
-        self._scopes = [Scope(_flat(known, end), NAMES) for end in ends]
-
-    def holds(self, expression: Expression) -> bool | None:
-        """True, False, or None where unknown facts or a range leave it open."""
-        answers = {expression.holds(scope) for scope in self._scopes}
-        return answers.pop() if len(answers) == 1 else None
-
-    def missing(self, expression: Expression) -> tuple[str, ...]:
-        """The names that an open answer waits for, as people know them."""
-        return tuple(
-            SUBJECT_NAMES.get(name, name)
-            for name in sorted(expression.names)
-            if name not in self.known or is_range(self.known[name])
-        )
-
-    def condition(self, expression: Expression, text: str | None = None) -> Condition:
-        """The answer with its words: `text`, and the facts that the expression looks at."""
-        words = "; ".join(_fact_words(name, self.known) for name in sorted(expression.names) if name != "outcomes")
-        if "outcomes" in expression.names:
-            words = "; ".join(f"{o['rule_id']}: {o['outcome']}" for o in self.known.get("outcomes", ()))
-        met = self.holds(expression)
-        return Condition(met, f"{text} ({words})" if text else words, self.missing(expression))
-
-
 def upper(count: Any) -> int:
     """The upper end of a count: an integer, or {min, max}. An open end counts as far as it may reach."""
     if isinstance(count, Mapping):
@@ -165,11 +172,7 @@ def lower(count: Any) -> int:
 
 def is_range(value: Any) -> bool:
     """Whether a fact is a count given as {min, max}."""
-    return isinstance(value, Mapping) and bool(value) and value.keys() <= {"min", "max"}
-
-
-def _has_range(known: Mapping[str, Any]) -> bool:
-    return any(is_range(value) for value in known.values())
+    return type(value) is dict and bool(value) and value.keys() <= {"min", "max"}
 
 
 def _flat(known: Mapping[str, Any], end: Callable[[Any], int]) -> dict[str, Any]:

@@ -6,18 +6,19 @@ decisions people made on them. No rule decides that nothing is owed: that takes 
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from msgspec import Struct, field, structs
+from msgspec import Struct, field, msgpack, structs
 
 from domain.contract_notices import ContractClause, Notice, judge_clauses
 from domain.deadlines import Calendar, add_duration
 from domain.facts import FACTS, variable
-from domain.legal_clocks import Instants, Timing, timing
+from domain.legal_clocks import Instants, Timing, due_of, timing
 from domain.obligation_decisions import DECIDED_AGAINST, reopened
-from domain.obligation_findings import RANK, Finding, find, remarks
-from domain.obligation_rules import Rule
+from domain.obligation_findings import RANK, Asking, Finding, find, remarks
+from domain.obligation_rules import Limit, Rule
 from domain.obligation_rules import catalogue as shipped_catalogue
 from domain.record import Obligation
 
@@ -61,6 +62,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     guideline_due_at: datetime | None = None
 
 
+EVALUATED = tuple(name for name in Outcome.__struct_fields__ if name != "because")
+"""Columns of a row that follow the evaluation as they are."""
+
+
 class Merged(NamedTuple):
     """Rows to add, rows that changed, and rows that were decided and are open again. No row is in two of them."""
 
@@ -70,10 +75,10 @@ class Merged(NamedTuple):
 
 
 class Party(NamedTuple):
-    """Whom a rule is evaluated for: the names a party adds to the facts, and the client it is, if any."""
+    """Whom a rule is evaluated for: a client, or None for the incident as a whole, and what is known about it."""
 
     client: ClientProfile | None
-    names: dict[str, Any]
+    ask: Asking
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -89,7 +94,9 @@ class Terms(Struct, frozen=True, kw_only=True):
     @property
     def discovered_on(self) -> date:
         """The day of discovery in the tenant's zone or in UTC, the later one: a new rule rather early than late."""
-        discovered_at = self.instants.get("discovered_at") or self.now
+        discovered_at = self.instants["discovered_at"]
+        if discovered_at is None:
+            raise ValueError("obligations need the instant of discovery")
         local = discovered_at.astimezone(self.calendar.zone)
         return max(discovered_at.astimezone(UTC).date(), local.date())
 
@@ -123,15 +130,51 @@ def evaluate(
         stale_after=shipped.stale_after,
         guideline=guideline or shipped.guideline,
     )
+    if rules is not None:
+        return list(_run(terms, tuple(clients), organisation, tuple(rules)))
+    return list(_answer(_Question(terms, tuple(clients), organisation)))
+
+
+class _Question:
+    """An evaluation of the shipped rules, equal to another one that must have the same answer.
+
+    Nearly every change of an incident leaves its facts alone, so nearly every evaluation has been done before.
+    """
+
+    __slots__ = ("clients", "key", "organisation", "terms")
+
+    def __init__(self, terms: Terms, clients: tuple[ClientProfile, ...], organisation: Mapping[str, Any]) -> None:
+        self.terms, self.clients, self.organisation = terms, clients, organisation
+        # Of `now` only the day matters: a rule grows old at midnight (UTC).
+        day = terms.now.astimezone(UTC).date()
+        parts = (terms.facts, terms.instants, clients, organisation, terms.guideline, day)
+        self.key = (msgpack.encode(parts, order="sorted"), terms.calendar)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Question) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(maxsize=512)
+def _answer(question: _Question) -> tuple[Outcome, ...]:
+    return _run(question.terms, question.clients, question.organisation, shipped_catalogue().rules)
+
+
+def _run(
+    terms: Terms, clients: tuple[ClientProfile, ...], organisation: Mapping[str, Any], rules: tuple[Rule, ...]
+) -> tuple[Outcome, ...]:
+    whole, each = _parties(terms, clients, organisation)
     outcomes: list[Outcome] = []
-    for rule in shipped.rules if rules is None else rules:
+    for rule in rules:
         if rule.row.status == "pending":
             continue
         earlier = [_as_variable(o) for o in outcomes if o.rule_id in rule.row.after]
-        for party in _parties(rule, clients, organisation, instants):
-            names = {**party.names, "outcomes": earlier} if rule.row.after else party.names
-            outcomes.append(_outcome(rule, Party(party.client, names), terms))
-    return outcomes
+        for party in each if rule.row.per == "client" and each else (whole,):
+            ask = party.ask.also(outcomes=earlier) if rule.row.after else party.ask
+            outcomes.append(_outcome(rule, Party(party.client, ask), terms))
+    return tuple(outcomes)
 
 
 def merge(
@@ -154,22 +197,19 @@ def merge(
     for row in existing.values():
         outcome = fresh.pop((row.rule_id, row.client_id), None) or _gone(row)
         after = _follow(row, outcome, now)
-        if after == row:
+        if after is row or after == row:
             continue
         (merged.reopened if after.decision != row.decision else merged.changed).append(row)
         for name in row.__struct_fields__:
             setattr(row, name, getattr(after, name))
     merged.new.extend(
-        Obligation(id=new_id(), **structs.asdict(outcome))
-        for outcome in fresh.values()
-        if outcome.outcome != "not_triggered"
+        Obligation(id=new_id(), **_columns(outcome)) for outcome in fresh.values() if outcome.outcome != "not_triggered"
     )
     return merged
 
 
 def _outcome(rule: Rule, party: Party, terms: Terms) -> Outcome:
-    known = {**terms.facts, **party.names}
-    finding = find(rule, known, terms.discovered_on)
+    finding = find(rule, party.ask, terms.discovered_on)
     clock = timing(rule.clock, terms.instants, terms.calendar)
     notice: Notice | None = None
     if rule.row.contract and finding.outcome == "required":
@@ -181,7 +221,7 @@ def _outcome(rule: Rule, party: Party, terms: Terms) -> Outcome:
     if finding.outcome == "not_triggered":
         clock = Timing(event=clock.event)
     else:
-        because += _cautions(rule, known, clock, terms)
+        because += _cautions(rule, party.ask, clock, terms)
     row = rule.row
     return Outcome(
         rule_id=row.id,
@@ -205,8 +245,8 @@ def _outcome(rule: Rule, party: Party, terms: Terms) -> Outcome:
     )
 
 
-def _cautions(rule: Rule, known: Mapping[str, Any], clock: Timing, terms: Terms) -> list[str]:
-    texts = remarks(rule, known)
+def _cautions(rule: Rule, ask: Asking, clock: Timing, terms: Terms) -> list[str]:
+    texts = remarks(rule, ask)
     if is_stale(rule, terms.now, terms.stale_after):
         texts.append(f"This rule was last checked {rule.row.as_of}: confirm it with counsel.")
     if clock.pending and clock.due_at is not None:
@@ -216,8 +256,13 @@ def _cautions(rule: Rule, known: Mapping[str, Any], clock: Timing, terms: Terms)
 
 def is_stale(rule: Rule, now: datetime, stale_after: str) -> bool:
     """Whether a rule was last checked longer ago than `stale_after` (ISO 8601), counted from the month's first day."""
-    year, month = rule.row.as_of.split("-")
-    return now >= add_duration(datetime(int(year), int(month), 1, tzinfo=UTC), stale_after, "UTC")
+    return now >= _stale_from(rule.row.as_of, stale_after)
+
+
+@lru_cache(maxsize=256)
+def _stale_from(as_of: str, stale_after: str) -> datetime:
+    year, month = as_of.split("-")
+    return add_duration(datetime(int(year), int(month), 1, tzinfo=UTC), stale_after)
 
 
 def _guideline(clock: Timing, outcome: str, terms: Terms) -> datetime | None:
@@ -225,21 +270,22 @@ def _guideline(clock: Timing, outcome: str, terms: Terms) -> datetime | None:
     discovered_at = terms.instants.get("discovered_at")
     if outcome == "not_triggered" or clock.due_at is not None or discovered_at is None:
         return None
-    return add_duration(discovered_at, terms.guideline, terms.calendar.time_zone)
+    limit = Limit(event="discovered_at", duration=terms.guideline)
+    return due_of(limit, terms.instants, terms.calendar)
 
 
 def _parties(
-    rule: Rule, clients: Sequence[ClientProfile], organisation: Mapping[str, Any], instants: Instants
-) -> list[Party]:
-    """Whom the rule is evaluated for: each affected client where it runs per client, else the incident as a whole."""
-    shared: dict[str, Any] = {"known_events": sorted(name for name, instant in instants.items() if instant is not None)}
+    terms: Terms, clients: Sequence[ClientProfile], organisation: Mapping[str, Any]
+) -> tuple[Party, list[Party]]:
+    """The incident as a whole, and each affected client."""
+    shared = dict(terms.facts)
+    shared["known_events"] = sorted(name for name, instant in terms.instants.items() if instant is not None)
     if organisation.get("sectors") is not None:
         shared["sectors"] = list(organisation["sectors"])
     if organisation.get("ai_act_role") is not None:
         shared["ai_act_role"] = organisation["ai_act_role"]
-    if rule.row.per == "client" and clients:
-        return [Party(client, {**shared, **_client_names(client)}) for client in clients]
-    return [Party(None, {**shared, **_own_names(clients, organisation)})]
+    whole = Party(None, Asking({**shared, **_own_names(clients, organisation)}))
+    return whole, [Party(client, Asking({**shared, **_client_names(client)})) for client in clients]
 
 
 def _client_names(client: ClientProfile) -> dict[str, Any]:
@@ -284,14 +330,26 @@ def _follow(row: Obligation, outcome: Outcome, now: datetime) -> Obligation:
         return row
     if row.decision in DECIDED_AGAINST and RANK[outcome.outcome] <= RANK[row.outcome]:
         return row
+    if all(getattr(row, name) == getattr(outcome, name) for name in EVALUATED) and _reasons(row) == outcome.because:
+        return row
     kept = [entry for entry in row.because if not isinstance(entry, str)]
-    after = structs.replace(row, **{**structs.asdict(outcome), "because": [*outcome.because, *kept]})
+    after = structs.replace(row, **{**_columns(outcome), "because": [*outcome.because, *kept]})
     if after.due_at != row.due_at and after.due_at is not None and after.due_at > now:
         after.overdue_announced_at = None
     if row.decision in DECIDED_AGAINST:
         reason = f"The outcome rose from {row.outcome} to {outcome.outcome} after the decision."
         return reopened(after, reason, now, outcome_then=row.outcome)
     return after
+
+
+def _columns(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as columns of a row of its own: lists are copied, since an outcome may serve many incidents."""
+    return {name: list(value) if isinstance(value, list) else value for name, value in structs.asdict(outcome).items()}
+
+
+def _reasons(row: Obligation) -> list[str]:
+    """What the evaluation said, without the earlier decisions kept beside it."""
+    return [entry for entry in row.because if isinstance(entry, str)]
 
 
 def _gone(row: Obligation) -> Outcome:
