@@ -22,6 +22,7 @@ class Tenant(SQLModel, table=True):
     settings: dict[str, Any] = columns.json("{}")  # {calendar, grace, thresholds, profile (org.*), limits}
     next_number: int = columns.number(1001)
     next_exercise: int = columns.number(1)
+    directory_version: int = columns.number(1)  # moved by triggers with every change of people, clients and settings
 
 
 class Client(SQLModel, table=True):
@@ -70,6 +71,7 @@ class Person(SQLModel, table=True):
         of_tenant(),
         belongs_to("people", "manager_id"),
         unique("people_user_name", "user_name"),
+        unique("people_token_hash", "token_hash"),
         one_of("kind", "internal", "external", "system"),
         CheckConstraint("kind <> 'external' OR expires_at IS NOT NULL", name="outside_people_expire"),
         index("people_by_name", "name", "id"),
@@ -87,6 +89,9 @@ class Person(SQLModel, table=True):
     active: bool = columns.flag(True)
     expires_at: datetime | None
     incident_ids: list[UUID] = columns.uuids()
+    token_hash: bytes | None = columns.binary()  # of a one-time token that waits to be exchanged for a key
+    token_expires_at: datetime | None
+    token_issued_by: UUID | None  # who handed the person its latest token: four eyes compare it
     created_by: UUID | None
     created_at: datetime = columns.now()
     updated_at: datetime = columns.now()
