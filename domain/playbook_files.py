@@ -176,10 +176,10 @@ class GateText(_Model):
 
 
 class SuggestText(_Model):
-    """A sign in a report that speaks for the playbook: CEL over `text`, `words` and `report`."""
+    """A sign in a report that speaks for the playbook, or against it: CEL over `text` and `words`."""
 
     when: Condition
-    weight: Annotated[int, Field(ge=0, le=100)]
+    weight: Annotated[int, Field(ge=-100, le=100)]
     because: Text
 
 

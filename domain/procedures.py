@@ -18,8 +18,11 @@ from domain.glossary import STAFF, Phase
 from domain.timeline import canonical
 
 
-class Input(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing an action asks for. It writes an item (or a `member` of it, dotted), a fact, or the action's values."""
+class Input(Struct, frozen=True, kw_only=True):
+    """One thing an action asks for. It writes an item (or a `member` of it, dotted), a fact, or the action's values.
+
+    Shown to callers as it is, so that a form draws itself; every key is always there.
+    """
 
     name: str
     title: str

@@ -17,7 +17,7 @@ class Row(Struct, kw_only=True, omit_defaults=True):
     """A row of the record. Defaults are left out of event data and filled in again when it is folded."""
 
 
-class Incident(Row):
+class Incident(Row, kw_only=True):
     """The header. `generation` counts playbooks pinned so far: steps and actions of earlier ones are superseded."""
 
     id: UUID
@@ -74,9 +74,11 @@ class Incident(Row):
     current_step: str | None = None
     next_due_at: datetime | None = None
     next_alarm_at: datetime | None = None  # when the deadline worker has something to announce
+    provisional_deadlines: list[Json] = field(default_factory=list)  # [{step_id, due_at}] while undeclared
+    allowed: Json = None  # allowed transitions, without the caller's part: domain/verdicts.py
 
 
-class StepRun(Row):
+class StepRun(Row, kw_only=True):
     """The execution of one step. Three instants per deadline: `at_risk_at`, `due_at`, `breach_at` (due plus grace)."""
 
     generation: int = 1
@@ -99,10 +101,10 @@ class StepRun(Row):
     late_entry: bool = False
     at_risk_announced_at: datetime | None = None
     breached_announced_at: datetime | None = None
-    allowed: Json = None  # {"step": [...], "actions": {id: [...]}}: domain/allowed.py
+    allowed: Json = None  # {"step": [...], "actions": {id: [...]}}: domain/verdicts.py
 
 
-class ActionRun(Row):
+class ActionRun(Row, kw_only=True):
     """The execution of one action."""
 
     generation: int = 1
@@ -125,7 +127,7 @@ class ActionRun(Row):
     approvals: list[Json] = field(default_factory=list)  # [{person_id, role, outcome, note, at}]
 
 
-class Document(Row):
+class Document(Row, kw_only=True):
     """One of the twelve documentation items. `value` is null for the wholly derived ones (D06, D07, D11)."""
 
     id: str
@@ -138,7 +140,9 @@ class Document(Row):
     updated_by: UUID | None = None
 
 
-class Participant(Row):
+class Participant(Row, kw_only=True):
+    """Somebody with a part in the incident."""
+
     person_id: UUID
     roles: list[str] = field(default_factory=list)
     involvement: str  # responder | reporter | subject | victim | witness
@@ -146,7 +150,7 @@ class Participant(Row):
     added_at: datetime
 
 
-class Evidence(Row):
+class Evidence(Row, kw_only=True):
     """A preserved file. Bytes are immutable; `sha256` is lower-case hex, `size` in bytes."""
 
     id: UUID
@@ -171,7 +175,9 @@ class Evidence(Row):
     custody: list[Json] = field(default_factory=list)  # [{who, what, when}]
 
 
-class Notification(Row):
+class Notification(Row, kw_only=True):
+    """A message to inside or outside, with approval and proof of sending."""
+
     id: UUID
     version: int = 1
     kind: str
@@ -198,9 +204,10 @@ class Notification(Row):
     content_hash: str | None = None
     acknowledged_at: datetime | None = None
     reason: str | None = None
+    allowed: Json = None
 
 
-class Obligation(Row):
+class Obligation(Row, kw_only=True):
     """A candidate duty to notify, with its clock and the decision a person made. Decision support, not legal advice."""
 
     id: UUID
@@ -232,7 +239,9 @@ class Obligation(Row):
     overdue_announced_at: datetime | None = None
 
 
-class FollowUp(Row):
+class FollowUp(Row, kw_only=True):
+    """Something owed after the incident, with a person as owner and a date."""
+
     id: UUID
     title: str
     owner_id: UUID
@@ -249,7 +258,7 @@ class FollowUp(Row):
     done_at: datetime | None = None
 
 
-class ControlOccurrence(Row):
+class ControlOccurrence(Row, kw_only=True):
     """One expected operation of a control. Its state is computed from these instants and a bound `now`."""
 
     id: UUID
@@ -266,7 +275,9 @@ class ControlOccurrence(Row):
     breached_announced_at: datetime | None = None
 
 
-class Signature(Row):
+class Signature(Row, kw_only=True):
+    """One closing signature; `record_hash` is what was signed."""
+
     id: UUID
     round: int = 1  # a reopened incident needs a new round
     person_id: UUID
@@ -278,7 +289,7 @@ class Signature(Row):
     voided_at: datetime | None = None
 
 
-class ExceptionEntry(Row):
+class ExceptionEntry(Row, kw_only=True):
     """A deviation that the auditor will see: an override, a skip, a late entry, a lowered severity."""
 
     id: UUID
@@ -292,7 +303,9 @@ class ExceptionEntry(Row):
     details: Json = None
 
 
-class Link(Row):
+class Link(Row, kw_only=True):
+    """The tie to another incident of the tenant; the other side holds its mirror."""
+
     id: UUID
     linked_incident_id: UUID
     type: str  # parent | child | duplicate | related | client_part
@@ -302,7 +315,9 @@ class Link(Row):
     release_reason: str | None = None
 
 
-class ExternalReference(Row):
+class ExternalReference(Row, kw_only=True):
+    """A ticket or alert elsewhere that is this incident."""
+
     id: UUID
     system: str
     instance: str = "-"

@@ -6,6 +6,7 @@ alone maps a kind to a status.
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -52,6 +53,7 @@ class Refusal(Exception):
         self.current = current
         self.gate = gate
         self.headers = dict(headers or {})
+        self.incident_id: UUID | None = None  # set where a gate's refusal has to be recorded
 
 
 class NotFound(Refusal):

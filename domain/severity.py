@@ -69,7 +69,8 @@ def severity(
     `regulator_duty` and `contract_duty`: such an obligation is required and not decided away. `currency` is the
     tenant's; a cost in another one is compared by its figure and makes the result provisional.
     """
-    known = {name: value for name, value in facts.items() if name in FACTS and value is not None and value != UNKNOWN}
+    given = {name: value for name, value in facts.items() if name in FACTS}
+    known = {name: value for name, value in given.items() if value is not None and value != UNKNOWN}
     if affected_data is not None:
         known = derive({"D04": {"entries": affected_data} if affected_data else {"none": True}}) | known
     inputs = orjson.dumps(known, option=orjson.OPT_SORT_KEYS, default=sorted)  # sets become lists

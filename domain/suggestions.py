@@ -9,7 +9,7 @@ from domain.expressions import Expression, Scope, compile_expression
 from domain.playbook_files import SuggestText
 from domain.words import words
 
-VARIABLES = frozenset({"text", "words", "report"})
+VARIABLES = frozenset({"text", "words"})
 TEXT_AT_MOST = 4_000  # characters that are looked at
 
 
@@ -21,7 +21,7 @@ class Suggestion(Struct, frozen=True):
 
 
 class Sign(Struct, frozen=True):
-    """One sign that speaks for a playbook, with its weight."""
+    """One sign with its weight; one of negative weight speaks against the playbook and gives no reason for it."""
 
     slug: str
     expression: Expression
@@ -37,20 +37,21 @@ def signs_of(slug: str, texts: Iterable[SuggestText]) -> list[Sign]:
 
 
 def weigh(signs: Iterable[Sign], report: Mapping[str, Any]) -> Suggestion | None:
-    """The playbook with the greatest weight of signs that hold; the earlier one wins a tie.
+    """The playbook with the greatest weight of signs that hold, at least zero; the earlier one wins a tie.
 
     `report` is the mapped report; `title`, `summary`, `category` and `labels` are read as text.
     """
     parts = [report.get("title"), report.get("summary"), report.get("category"), *(report.get("labels") or ())]
     text = " ".join(str(part) for part in parts if part)[:TEXT_AT_MOST].casefold()
-    scope = Scope({"text": text, "words": words(text), "report": {}})
+    scope = Scope({"text": text, "words": words(text)})
     weights: dict[str, int] = {}
     reasons: dict[str, list[str]] = {}
     for sign in signs:
         if sign.expression.holds(scope) is True:
             weights[sign.slug] = weights.get(sign.slug, 0) + sign.weight
-            reasons.setdefault(sign.slug, []).append(sign.because)
-    if not weights:
+            if sign.weight >= 0:
+                reasons.setdefault(sign.slug, []).append(sign.because)
+    slug = max(weights, key=lambda name: weights[name], default=None)
+    if slug is None or weights[slug] < 0:
         return None
-    slug = max(weights, key=lambda name: weights[name])
     return Suggestion(slug, " ".join(reasons[slug]))

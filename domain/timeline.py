@@ -60,7 +60,7 @@ def instant_text(instant: datetime) -> str:
     """`instant` in UTC with six decimals and `Z`. Raises ValueError when it has no time zone."""
     if instant.tzinfo is None:
         raise ValueError("an instant needs a time zone")
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ") if instant.year >= 1000 else _early(instant)
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def data_digest(salt: bytes, data: Json) -> str:
@@ -154,11 +154,6 @@ def _hash_of(frame: Frame) -> str:
         data_digest=frame.data_digest,
         prev_hash=frame.prev_hash,
     )
-
-
-def _early(instant: datetime) -> str:
-    # strftime does not pad years before 1000 on every platform.
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _needs_utf16_order(value: Json, depth: int) -> bool:

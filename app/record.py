@@ -1,0 +1,282 @@
+"""The incident record in the database: read whole under the row lock, written as the difference, in one statement each.
+
+The first event of a write carries `changes`: {table: {row: {column: value}}}. Stored state is what they fold to
+(`app/rebuild.py` proves it). `allowed` columns are left out of it: they only restate what the rules say of the rest.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+from msgspec import Struct, structs
+
+from app.database import Db
+from app.events import FRAME_ROWS, INSERT_EVENT_DATA, INSERT_EVENTS, MOVE_HEADS, frames
+from domain.changes import Change, Event
+from domain.record import (
+    ActionRun,
+    ControlOccurrence,
+    Document,
+    Evidence,
+    ExceptionEntry,
+    ExternalReference,
+    FollowUp,
+    Incident,
+    Link,
+    Notification,
+    Obligation,
+    Participant,
+    Record,
+    Row,
+    Signature,
+    StepRun,
+)
+from domain.refusals import NotFound
+from domain.relations import members
+from domain.timeline import GENESIS
+from domain.words import words
+
+PARTS: dict[str, tuple[str, type[Row], str, str]] = {
+    "steps": ("step_runs", StepRun, "id", "position"),
+    "actions": ("action_runs", ActionRun, "id", "position"),
+    "documents": ("documents", Document, "id", "id"),
+    "participants": ("participants", Participant, "person_id", "added_at"),
+    "evidence": ("evidence", Evidence, "id", "id"),
+    "notifications": ("notifications", Notification, "id", "id"),
+    "obligations": ("obligations", Obligation, "id", "id"),
+    "follow_ups": ("follow_ups", FollowUp, "id", "id"),
+    "occurrences": ("control_occurrences", ControlOccurrence, "id", "id"),
+    "signatures": ("signatures", Signature, "id", "id"),
+    "exceptions": ("incident_exceptions", ExceptionEntry, "id", "id"),
+    "links": ("incident_links", Link, "id", "id"),
+    "external_references": ("external_references", ExternalReference, "id", "id"),
+}
+"""Part of the record -> table, row type, key column, order."""
+BY_GENERATION = ("step_runs", "action_runs")
+
+_FIND = """
+SELECT i.id, t.directory_version FROM incidents i JOIN tenants t ON t.tenant_id = i.tenant_id
+WHERE i.tenant_id = $1 AND i.{column} = $2 FOR UPDATE OF i
+"""
+FIND_BY_ID, FIND_BY_NUMBER = _FIND.format(column="id"), _FIND.format(column="number")
+
+
+def _part(name: str) -> str:
+    table, _, key, order = PARTS[name]
+    now = " AND r.generation = i.generation" if table in BY_GENERATION else ""
+    return (
+        f"'{name}', coalesce((SELECT json_object_agg(r.{key}::text, row_to_json(r) ORDER BY r.{order}) FROM {table} r"
+        f" WHERE r.tenant_id = $1 AND r.incident_id = $2{now}), '{{}}')"
+    )
+
+
+LOAD = f"""
+SELECT json_build_object('incident', row_to_json(i), {", ".join(_part(name) for name in PARTS)})::text,
+  h.seq, h.hash,
+  (SELECT count(*) FROM incident_links l JOIN incidents c ON c.tenant_id = l.tenant_id AND c.id = l.linked_incident_id
+   WHERE l.tenant_id = $1 AND l.incident_id = $2 AND l.type = 'child' AND l.released_at IS NULL
+     AND c.status NOT IN ('closed', 'rejected'))
+FROM incidents i JOIN streams h ON h.tenant_id = i.tenant_id AND h.stream = 'incident' AND h.stream_id = i.id
+WHERE i.tenant_id = $1 AND i.id = $2
+"""  # noqa: S608  (only names from PARTS)
+_decode = msgspec.json.Decoder(Record).decode
+
+
+class Stored(Struct, kw_only=True):
+    """A record as it was read: twice decoded, since one copy is changed and the other compared with."""
+
+    record: Record
+    before: Record | None
+    head_seq: int = 0
+    head_hash: str = GENESIS
+    children_open: int = 0
+    directory_version: int | None = None
+
+
+async def lock_record(db: Db, ref: UUID | str) -> Stored:
+    """Lock an incident and read its whole record. Raises NotFound, also for what the caller may not see."""
+    found = await db.row(FIND_BY_ID if isinstance(ref, UUID) else FIND_BY_NUMBER, db.tenant_id, ref)
+    if found is None:
+        raise NotFound
+    row = await db.row(LOAD, db.tenant_id, found[0])
+    assert row is not None
+    return Stored(
+        record=_decode(row[0]),
+        before=_decode(row[0]),
+        head_seq=row[1],
+        head_hash=row[2],
+        children_open=row[3],
+        directory_version=found[1],
+    )
+
+
+@lru_cache(maxsize=256)
+def _columns(row_type: type[Row]) -> tuple[str, ...]:
+    return tuple(f.name for f in structs.fields(row_type))
+
+
+_EMPTY: Mapping[str, Row] = {}
+
+
+class Difference:
+    """What a change did to the rows: whole rows to store, and the changed columns for the event."""
+
+    def __init__(self, stored: Stored) -> None:
+        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.changes: dict[str, dict[str, dict[str, Any]]] = {}
+        before, after = stored.before, stored.record
+        for name, (table, row_type, _, _) in PARTS.items():
+            old = getattr(before, name) if before is not None else _EMPTY
+            for key, row in getattr(after, name).items():
+                self._compare(table, row_type, key, old.get(key), row)
+        if before is None or before.incident != after.incident or self.rows:
+            if before is not None:
+                after.incident.version = before.incident.version + 1
+            old_header = before.incident if before is not None else None
+            self._compare("incidents", Incident, str(after.incident.id), old_header, after.incident)
+
+    def _compare(self, table: str, row_type: type[Row], key: str, old: Row | None, row: Row) -> None:
+        if old == row:
+            return
+        names = _columns(row_type)
+        self.rows.setdefault(table, []).append({name: getattr(row, name) for name in names})
+        if old is None:
+            changed: dict[str, Any] = msgspec.to_builtins(row)
+        else:
+            changed = {n: v for n in names if (v := getattr(row, n)) != getattr(old, n)}
+        changed.pop("allowed", None)
+        if changed:
+            generation = f"{row.generation}/" if isinstance(row, StepRun | ActionRun) else ""
+            self.changes.setdefault(table, {})[f"{generation}{key}"] = changed
+
+
+class Filters(Struct):
+    """The rows of the child tables that lists are filtered by, and the queue entry of the deadline worker."""
+
+    clients: frozenset[UUID]
+    labels: frozenset[str]
+    words: frozenset[str]
+    members: frozenset[UUID]
+    alarm: Any
+
+
+def _filters(record: Record) -> Filters:
+    incident = record.incident
+    keys = [k for r in record.external_references.values() for k in (r.external_id, r.key)]
+    own = {incident.opened_by_id} if incident.opened_by_kind == "service_account" else set()
+    return Filters(
+        frozenset(incident.client_ids),
+        frozenset(incident.labels),
+        frozenset(words(incident.number, incident.title, incident.summary, *keys)),
+        members(record) | own,
+        incident.next_alarm_at,
+    )
+
+
+async def save_record(db: Db, stored: Stored, change: Change, *, reconsider: bool = False) -> bool:
+    """Write what the change did: rows, events, filters and queue in one statement. False when nothing changed.
+
+    Raises asyncpg.UniqueViolationError where another incident holds one of its external references.
+    """
+    difference = Difference(stored)
+    if not difference.rows and not change.events:
+        return False
+    events = list(change.events) or [Event("record.settled", {}, change.now)]
+    events[0] = Event(events[0].kind, {**events[0].data, "changes": difference.changes}, events[0].occurred_at)
+    incident_id = stored.record.incident.id
+    framed = frames(
+        db.tenant_id,
+        "incident",
+        incident_id,
+        stored.head_seq,
+        stored.head_hash,
+        events,
+        change.actor,
+        change.now,
+    )
+    filters = _filter_changes(stored)
+    arguments = [orjson.dumps(framed).decode(), orjson.dumps(filters, default=str).decode()]
+    arguments += [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
+    await db.execute(_statement(tuple(difference.rows), tuple(filters)), db.tenant_id, incident_id, *arguments)
+    return True
+
+
+def _filter_changes(stored: Stored) -> dict[str, Any]:
+    after = _filters(stored.record)
+    before = _filters(stored.before) if stored.before is not None else None
+    changed: dict[str, Any] = {}
+    for name in ("clients", "labels", "words", "members"):
+        now, then = getattr(after, name), getattr(before, name) if before is not None else frozenset()
+        if now - then:
+            changed[f"{name}_added"] = sorted(str(x) for x in now - then)
+        if then - now:
+            changed[f"{name}_removed"] = sorted(str(x) for x in then - now)
+    if after.alarm is not None and (before is None or before.alarm != after.alarm):
+        changed["alarm"] = after.alarm.isoformat()
+    elif before is not None and before.alarm is not None and after.alarm is None:
+        changed["alarm_off"] = True
+    return changed
+
+
+_FILTER_TABLES = {
+    "clients": ("incident_clients", "client_id", "uuid"),
+    "labels": ("incident_labels", "label", "text"),
+    "words": ("incident_words", "word", "text"),
+    "members": ("incident_members", "member_id", "uuid"),
+}
+
+
+@lru_cache(maxsize=1024)
+def _statement(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
+    """One statement for these tables: incident first, then its children, then events, filters and queue."""
+    parts = [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
+    for index, table in enumerate(tables):
+        parts.append(f"rows_{index} AS ({_upsert(table, 5 + index)})")
+    parts.append(f"told AS ({INSERT_EVENTS.format(rows='framed')})")
+    parts.append(f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})")
+    for name in filters:
+        parts.append(f"{name} AS ({_filter(name)})")
+    return f"WITH {', '.join(parts)} {MOVE_HEADS.format(rows='framed')}"
+
+
+def _upsert(table: str, parameter: int) -> str:
+    if table == "incidents":
+        key, row_type, extra, values = ("tenant_id", "id"), Incident, "tenant_id", "$1"
+    else:
+        name = next(name for name, part in PARTS.items() if part[0] == table)
+        row_type = PARTS[name][1]
+        generation = ("generation",) if table in BY_GENERATION else ()
+        key = ("tenant_id", "incident_id", *generation, PARTS[name][2])
+        extra, values = "tenant_id, incident_id", "$1, $2"
+    names = _columns(row_type)
+    updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
+    return (
+        f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"  # noqa: S608
+        f" FROM jsonb_populate_recordset(null::{table}, ${parameter}::jsonb) r"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
+    )
+
+
+def _filter(name: str) -> str:
+    if name == "alarm":
+        return (
+            "INSERT INTO due_work (tenant_id, kind, subject_id, next_at)"
+            " SELECT $1, 'deadline', $2, ($4::jsonb ->> 'alarm')::timestamptz"
+            " ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET next_at = excluded.next_at, attempts = 0"
+        )
+    if name == "alarm_off":
+        return "DELETE FROM due_work WHERE tenant_id = $1 AND kind = 'deadline' AND subject_id = $2"
+    what, _, way = name.rpartition("_")
+    table, column, kind = _FILTER_TABLES[what]
+    listed = f"SELECT x::{kind} FROM jsonb_array_elements_text($4::jsonb -> '{name}') x"
+    if way == "removed":
+        return f"DELETE FROM {table} WHERE tenant_id = $1 AND incident_id = $2 AND {column} IN ({listed})"  # noqa: S608
+    return (
+        f"INSERT INTO {table} (tenant_id, incident_id, {column}) SELECT $1, $2, f.x FROM ({listed}) f (x)"  # noqa: S608
+        " ON CONFLICT DO NOTHING"
+    )
+
+

@@ -1,0 +1,310 @@
+"""Actions: what may be done with each, and doing it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from domain.changes import Change
+from domain.documentation import set_document
+from domain.doings import Claim, Doing, require_reason, settle_claim
+from domain.fact_sheet import set_fact
+from domain.gating import View, is_fulfilled, refusal_of, speaking
+from domain.overrides import Override, pass_or_refuse
+from domain.playbooks import Action, Step
+from domain.record import ActionRun
+from domain.refusals import InputError, Invalid, Missing, NotFound
+from domain.relations import step_actors
+from domain.schemas import check_schema
+from domain.verdicts import Verdict, Who, verdict
+
+OPEN = frozenset({"in_progress", "contained", "post_incident", "on_hold", "reopened"})
+"""Incident states in which the playbook is worked on; a hold never stops what has to be done."""
+
+TRANSITIONS: dict[tuple[str, str], str] = {
+    ("pending", "complete"): "done",
+    ("pending_fact", "complete"): "done",
+    ("pending", "skip"): "skipped",
+    ("pending", "unavailable"): "unavailable",
+    ("pending", "approve"): "done",
+    ("pending_fact", "approve"): "done",
+    ("unavailable", "approve"): "unavailable",
+    ("done", "reopen"): "pending",
+    ("skipped", "reopen"): "pending",
+    ("unavailable", "reopen"): "pending",
+}
+RISK_OWNER = Who(frozenset({"risk_owner"}))
+
+
+class ActionCommand(Struct, frozen=True, kw_only=True):
+    """One transition of one action, as asked for."""
+
+    transition: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outcome: str | None = None
+    note: str | None = None
+    evidence_ids: list[UUID] = field(default_factory=list)
+    reason: str | None = None
+    occurred_at: datetime | None = None
+    performed_by: UUID | None = None
+    overrides: list[Override] = field(default_factory=list)
+
+
+def offered(action: Action) -> tuple[str, ...]:
+    """The transitions that exist for this kind of action at all."""
+    if action.closing or is_derived(action):
+        return ()
+    names = ["complete"] if not action.approvals_from else ["approve"]
+    if action.type == "evidence":
+        names += ["unavailable", "approve"]
+    return (*names, "skip", "reopen")
+
+
+def is_derived(action: Action) -> bool:
+    """Fulfilled by something else than a tick: a sent notification, or the documents it stands for."""
+    return action.type in ("notify_internal", "notify_external") or action.fulfilled_by is not None
+
+
+def judge_action(view: View, step: Step, action: Action, transition: str) -> Verdict:
+    """What `transition` of this action would answer now, persons left open."""
+    record = view.record
+    run = record.actions[action.id]
+    who = RISK_OWNER if transition == "skip" else step_actors(record, step, action)
+    barred: list[UUID | None] = []
+    if transition == "approve" and run.status == "unavailable":
+        who, barred = RISK_OWNER, [run.recorded_by, run.performed_by]
+    elif transition == "approve":
+        who, barred = _next_approvers(action, run), [UUID(str(a["person_id"])) for a in run.approvals]
+    state = _state_against(view, action, run, transition)
+    gate = None if state else _gate_against(view, action, run, transition)
+    return verdict(transition, who, state=state, gate=gate, not_persons=barred)
+
+
+def _next_approvers(action: Action, run: ActionRun) -> Who:
+    given = {a["role"] for a in run.approvals}
+    return Who(frozenset(role for role in action.approvals_from if role not in given))
+
+
+def _state_against(view: View, action: Action, run: ActionRun, transition: str) -> str | None:
+    status = view.record.incident.status
+    if status not in OPEN:
+        return f"The incident is {status}; its actions are not open."
+    if transition not in offered(action):
+        return f"{action.id} does not take {transition}: {_fulfilment(action)}"
+    if (run.status, transition) not in TRANSITIONS:
+        return f"{action.id} is {run.status}."
+    if transition == "approve" and run.status == "unavailable" and run.approvals:
+        return f"{action.id} has been approved as unavailable."
+    if transition == "approve" and run.status != "unavailable" and not action.approvals_from:
+        return f"{action.id} needs no approval."
+    return None
+
+
+def _fulfilment(action: Action) -> str:
+    if action.closing:
+        return "the sign-off fulfils it."
+    if is_derived(action):
+        return "it is done by itself when what it asks for exists (a sent notification, a complete document)."
+    return f"an action of type {action.type} has no such transition."
+
+
+def _gate_against(view: View, action: Action, run: ActionRun, transition: str) -> tuple[str, str, list[Missing]] | None:
+    if transition == "skip":
+        for gate in view.change.playbook.gates if view.change.playbook else ():
+            if gate.override_role is None and action.id in gate.names_actions:
+                return gate.id, f"{action.id} cannot be skipped: {gate.message}", []
+        if action.type == "evidence":
+            message = f"{action.id} cannot be skipped: attach the evidence, or mark it unavailable with a reason."
+            return "G-ALL-3", message, [Missing("evidence", action.id, message)]
+        return None
+    if transition not in ("complete", "approve") or run.status == "unavailable":
+        return None
+    gates = speaking(view, {"kind": "action.complete", "action": action.id})
+    if gates:
+        return refusal_of(gates[0])
+    if action.type == "evidence" and not _usable_evidence(view, action):
+        message = f"{action.id} needs at least one evidence item: attach it first, or mark it unavailable."
+        return "G-ALL-3", message, [Missing("evidence", action.id, message)]
+    return None
+
+
+def _usable_evidence(view: View, action: Action) -> bool:
+    return any(item.action_id in (action.id, None) for item in view.record.evidence.values())
+
+
+def transition_action(change: Change, action_id: str, command: ActionCommand) -> None:
+    """Apply one transition.
+
+    Raises NotFound for an unknown action, Conflict, GateRefused or Forbidden as the verdict says, Invalid for inputs
+    that do not fit.
+    """
+    playbook = change.playbook
+    found = playbook.action(action_id) if playbook else None
+    if playbook is None or found is None or action_id not in change.record.actions:
+        raise NotFound
+    step, run = playbook.step(found.step_id), change.record.actions[action_id]
+    judged = judge_action(View(change), step, found, command.transition)
+    current = action_state(change, run)
+    pass_or_refuse(change, judged, command.overrides, current, action_id=action_id, step_id=step.id)
+    _EFFECTS[command.transition](change, step, found, run, command)
+
+
+def action_state(change: Change, run: ActionRun) -> Mapping[str, Any]:
+    """What a refusal tells about the present: status of the action and version of the incident."""
+    return {"status": run.status, "requirement": run.requirement, "version": change.record.incident.version}
+
+
+def _do(change: Change, step: Step, run: ActionRun, command: ActionCommand) -> Doing:
+    breach_at = change.record.steps[step.id].breach_at
+    claim = Claim(occurred_at=command.occurred_at, performed_by=command.performed_by, reason=command.reason)
+    doing = settle_claim(change, claim, breach_at=breach_at)
+    run.occurred_at, run.recorded_at = doing.occurred_at, doing.recorded_at
+    run.performed_by, run.recorded_by, run.late_entry = doing.performed_by, doing.recorded_by, doing.late_entry
+    run.note = command.note or run.note
+    return doing
+
+
+def _complete(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    _check_outcome(action, command.outcome)
+    _attach(change, action, run, command)
+    doing = _do(change, step, run, command)
+    run.status, run.outcome, run.reason = "done", command.outcome, command.reason
+    change.emit(
+        "action.completed",
+        occurred_at=doing.occurred_at,
+        action_id=action.id,
+        step_id=step.id,
+        outcome=command.outcome,
+        performed_by=doing.performed_by,
+        late_entry=doing.late_entry,
+        note=command.note,
+    )
+    run.values = take_inputs(change, action, command.inputs)
+
+
+def _check_outcome(action: Action, outcome: str | None) -> None:
+    if action.outcomes and outcome not in action.outcomes:
+        choices = ", ".join(action.outcomes)
+        raise Invalid(
+            f"{action.id} needs an outcome: one of {choices}.",
+            errors=[InputError("/outcome", f"must be one of: {choices}")],
+        )
+    if not action.outcomes and outcome is not None:
+        raise Invalid(f"{action.id} has no outcomes.", errors=[InputError("/outcome", "this action takes no outcome")])
+
+
+def _attach(change: Change, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    for index, evidence_id in enumerate(command.evidence_ids):
+        item = change.record.evidence.get(str(evidence_id))
+        if item is None or item.action_id not in (None, action.id):
+            reason = "is no evidence of this incident, or belongs to another action"
+            raise Invalid(f"{evidence_id} {reason}.", errors=[InputError(f"/evidence_ids/{index}", reason)])
+        item.action_id = action.id
+    run.evidence_ids = [e.id for e in change.record.evidence.values() if e.action_id == action.id]
+    if action.type == "evidence" and not run.evidence_ids:
+        reason = "names no evidence; give the ids of the items that this action is about"
+        raise Invalid(f"{action.id} {reason}.", errors=[InputError("/evidence_ids", reason)])
+
+
+def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself."""
+    known = {wanted.name: wanted for wanted in action.inputs}
+    errors = [InputError(f"/inputs/{name}", "is no input of this action") for name in inputs if name not in known]
+    errors += [
+        InputError(f"/inputs/{name}", f"is required: {wanted.title}")
+        for name, wanted in known.items()
+        if wanted.required and name not in inputs
+    ]
+    if errors:
+        raise Invalid(f"{errors[0].pointer} {errors[0].reason}.", errors=errors)
+    values: dict[str, Any] = {}
+    for name, value in inputs.items():
+        wanted, pointer = known[name], f"/inputs/{name}"
+        check_schema(wanted.schema, value, pointer)
+        if wanted.document is not None:
+            _fill_document(change, wanted.document, wanted.member, value, pointer)
+        elif wanted.fact is not None:
+            set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
+        else:
+            values[name] = value
+    return values or None
+
+
+def _fill_document(change: Change, item_id: str, member: str | None, value: Any, pointer: str) -> None:
+    """Write an item whole, or one dotted member of it. What a person determined carries who and when."""
+    whole = dict(value) if member is None else dict(change.record.documents[item_id].value or {})
+    if member is not None:
+        *path, last = member.split(".")
+        place = whole
+        for name in path:
+            place[name] = dict(place.get(name) or {})
+            place = place[name]
+        place[last] = value
+    if item_id == "D08":
+        whole.setdefault("determined_by", str(change.actor.id))
+        whole.setdefault("determined_at", change.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    set_document(change, item_id, whole, pointer)
+
+
+def _approve(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    role = next((r for r in sorted(change.actor.roles & _next_approvers(action, run).roles)), "risk_owner")
+    if run.status != "unavailable":
+        _check_outcome(action, command.outcome)
+    approval = {
+        "person_id": str(change.actor.id),
+        "role": role,
+        "outcome": command.outcome,
+        "note": command.note,
+        "at": change.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+    }
+    run.approvals = [*run.approvals, approval]
+    change.emit("action.approved", action_id=action.id, step_id=step.id, role=role, outcome=command.outcome)
+    if run.status == "unavailable":
+        return
+    outcomes = {a["outcome"] for a in run.approvals}
+    if len(outcomes) > 1:
+        run.approvals = [approval]
+    elif {a["role"] for a in run.approvals} >= set(action.approvals_from):
+        _complete(change, step, action, run, command)
+
+
+def _skip(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    reason = require_reason(command.reason, "skip an action")
+    run.status, run.reason = "skipped", reason
+    run.recorded_at, run.recorded_by = change.now, change.person_id
+    change.emit("action.skipped", action_id=action.id, step_id=step.id, reason=reason)
+    change.deviate("skip", reason, gate="G-ALL-4", action_id=action.id, step_id=step.id)
+
+
+def _unavailable(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    reason = require_reason(command.reason, "mark evidence unavailable")
+    _do(change, step, run, command)
+    run.status, run.reason, run.approvals = "unavailable", reason, []
+    change.emit("action.unavailable", action_id=action.id, step_id=step.id, reason=reason)
+    change.deviate("evidence_unavailable", reason, gate="G-ALL-3", action_id=action.id, step_id=step.id)
+
+
+def _reopen(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    reason = require_reason(command.reason, "reopen an action")
+    reopen_action(change, run, reason)
+
+
+def reopen_action(change: Change, run: ActionRun, reason: str) -> None:
+    """Put a done action back to pending; what was written stays in the documents and the timeline."""
+    run.status, run.reason = "pending", reason
+    run.outcome, run.approvals = None, []
+    run.occurred_at = run.recorded_at = run.performed_by = run.recorded_by = None
+    change.emit("action.reopened", action_id=run.id, step_id=run.step_id, reason=reason)
+
+
+_EFFECTS = {
+    "complete": _complete,
+    "approve": _approve,
+    "skip": _skip,
+    "unavailable": _unavailable,
+    "reopen": _reopen,
+}
+
+__all__ = ["ActionCommand", "is_fulfilled", "judge_action", "offered", "transition_action"]

@@ -1,0 +1,46 @@
+"""The instant of discovery: every clock counts from it, so correcting it is an event of its own."""
+
+from datetime import datetime
+
+from domain.changes import Change
+from domain.deadlines import clock_start, deadline
+from domain.doings import require_reason
+from domain.refusals import Forbidden, InputError, Invalid
+
+
+def move_discovery(change: Change, discovered_at: datetime | str, precision: str | None, reason: str | None) -> None:
+    """Correct the instant of discovery. After declaration: `risk_owner`, a reason, new deadlines, an exception."""
+    incident = change.record.incident
+    at = datetime.fromisoformat(discovered_at) if isinstance(discovered_at, str) else discovered_at
+    if at.tzinfo is None or at > incident.reported_at:
+        text = "must carry a time zone and lie before the report"
+        raise Invalid(f"discovered_at {text}.", errors=[InputError("/discovered_at", text)])
+    wanted = precision or incident.discovered_at_precision
+    if (at, wanted) == (incident.discovered_at, incident.discovered_at_precision):
+        return
+    before = incident.discovered_at
+    incident.discovered_at, incident.discovered_at_precision = at, wanted
+    if incident.declared_at is None:
+        return
+    if "risk_owner" not in change.actor.roles:
+        raise Forbidden("After declaration only risk_owner corrects the instant of discovery.")
+    why = require_reason(reason, "correct the instant of discovery")
+    change.deviate("discovery_corrected", why, details={"before": before, "after": at})
+    _recompute_deadlines(change, why)
+
+
+def _recompute_deadlines(change: Change, reason: str) -> None:
+    assert change.playbook is not None
+    settings, incident = change.around.settings, change.record.incident
+    start = clock_start(incident.discovered_at, incident.discovered_at_precision, settings.calendar)
+    for step in change.playbook.steps:
+        run = change.record.steps[step.id]
+        times = deadline(step.sla, start, settings.calendar, settings.grace)
+        kept = {"due_at": run.due_at, "replaced_at": change.now, "reason": reason}
+        run.earlier_deadlines = [*run.earlier_deadlines, kept]
+        run.clock_started_at, run.at_risk_at = times.clock_started_at, times.at_risk_at
+        run.due_at, run.breach_at = times.due_at, times.breach_at
+        for occurrence in change.record.occurrences.values():
+            if occurrence.step_id == step.id and occurrence.voided_at is None:
+                occurrence.due_at, occurrence.breach_at = times.due_at, times.breach_at
+    change.emit("incident.deadlines_recomputed", reason=reason)

@@ -1,0 +1,136 @@
+"""Obligations of one incident: run over its facts, and the decisions people make on them.
+
+Decision support, not legal advice: no rule ever ends in "not required" without a person's decision.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct, field
+
+from domain.changes import Change
+from domain.doings import require_reason
+from domain.facts import scope_variables
+from domain.gating import View
+from domain.obligations import evaluate, merge
+from domain.overrides import Override, pass_or_refuse
+from domain.record import FollowUp, Obligation
+from domain.refusals import InputError, Invalid, NotFound
+from domain.verdicts import Verdict, Who, verdict
+
+TRANSITIONS: dict[tuple[str, str], str] = {
+    (before, decision): decision
+    for before in ("open", "notify", "not_required", "waived_by_counsel")
+    for decision in ("notify", "not_required", "waived_by_counsel")
+}
+DECIDERS = {
+    "notify": Who(frozenset({"risk_owner"})),
+    "not_required": Who(frozenset({"risk_owner"})),
+    "waived_by_counsel": Who(frozenset({"legal_counsel"})),
+}
+
+
+class DutyDecision(Struct, frozen=True, kw_only=True):
+    """What a person decides about one obligation. `carry` hands a notice that falls due later to a follow-up (C4)."""
+
+    decision: str
+    rationale: str | None = None
+    opinion_reference: str | None = None
+    carry_owner_id: UUID | None = None
+    carry_due_at: datetime | None = None
+    overrides: list[Override] = field(default_factory=list)
+
+
+def settle_duties(change: Change) -> None:
+    """Run the rules over the facts known now, unless nothing they read has changed; new or changed rows are events."""
+    if not change.duties_may_differ:
+        return
+    incident = change.record.incident
+    known, unknown = scope_variables(incident.facts)
+    instants = {
+        name: incident.facts.get(name, {}).get("value")
+        for name in ("aware_at", "determined_at", "notified_by_vendor_at", "payment_made_at")
+    }
+    clocks: dict[str, datetime | None] = {
+        name: datetime.fromisoformat(value) if isinstance(value, str) else None for name, value in instants.items()
+    }
+    clocks["discovered_at"] = incident.discovered_at
+    clients = [change.around.clients[c] for c in incident.client_ids if c in change.around.clients]
+    outcomes = evaluate(
+        facts=known,
+        unknown=unknown,
+        clients=clients,
+        organisation=change.around.settings.organisation,
+        instants=clocks,
+        now=change.now,
+        calendar=change.around.settings.calendar,
+    )
+    merged = merge(change.record.obligations, outcomes, change.now, new_id=change.new_id)
+    for duty in merged.new:
+        change.record.obligations[str(duty.id)] = duty
+        change.emit("obligation.raised", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
+    for duty in merged.changed:
+        change.record.obligations[str(duty.id)] = duty
+        change.emit("obligation.changed", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
+    for duty in merged.reopened:
+        change.emit("obligation.reopened", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
+
+
+def judge_decision(view: View, duty: Obligation, decision: str) -> Verdict:
+    """What deciding this would answer now, persons left open."""
+    state = None
+    if view.record.incident.status in ("closed", "rejected"):
+        state = f"The incident is {view.record.incident.status}."
+    elif duty.notified_at is not None:
+        state = "The notice has been sent; the decision stands."
+    transition = "waive" if decision == "waived_by_counsel" else decision
+    return verdict(transition, DECIDERS[decision], state=state)
+
+
+def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> None:
+    """Record a person's decision. Raises NotFound, Invalid without rationale or opinion, Conflict, Forbidden."""
+    duty = change.record.obligations.get(obligation_id)
+    if duty is None:
+        raise NotFound
+    judged = judge_decision(View(change), duty, decision.decision)
+    current = {"decision": duty.decision, "outcome": duty.outcome}
+    pass_or_refuse(change, judged, decision.overrides, current, details={"obligation_id": obligation_id})
+    rationale = (
+        require_reason(decision.rationale, "decide an obligation")
+        if decision.decision != "notify"
+        else decision.rationale
+    )
+    if decision.decision == "waived_by_counsel" and not decision.opinion_reference:
+        text = "is required: the reference of counsel's opinion"
+        raise Invalid(f"/opinion_reference {text}.", errors=[InputError("/opinion_reference", text)])
+    duty.decision, duty.rationale = decision.decision, rationale
+    duty.opinion_reference = decision.opinion_reference
+    duty.decided_by, duty.decided_at = change.person_id, change.now
+    change.emit("obligation.decided", obligation_id=duty.id, rule=duty.rule_id, decision=duty.decision)
+    if decision.carry_owner_id is not None:
+        _carry(change, duty, decision, decision.carry_owner_id)
+
+
+def _carry(change: Change, duty: Obligation, decision: DutyDecision, owner_id: UUID) -> None:
+    """A duty decided `notify` that falls due after the last step may outlive the closing as a follow-up (C4)."""
+    last = max((run.due_at for run in change.record.steps.values()), default=None)
+    due = decision.carry_due_at or duty.due_at or duty.guideline_due_at
+    latest = duty.due_at or duty.guideline_due_at
+    if decision.decision != "notify" or last is None or latest is None or latest <= last:
+        text = "can be carried only for a duty decided `notify` that falls due after the last step"
+        raise Invalid(f"A notice {text}.", errors=[InputError("/carry_owner_id", text)])
+    if due is None or due > latest or owner_id not in change.around.people:
+        text = "needs an active person, and a date no later than the duty's own"
+        raise Invalid(f"Carrying {text}.", errors=[InputError("/carry_owner_id", text)])
+    follow_up = FollowUp(
+        id=change.new_id(),
+        title=f"Send the notice owed under {duty.rule_id}",
+        owner_id=owner_id,
+        due_at=due,
+        obligation_id=duty.id,
+        created_by=change.person_id,
+        created_at=change.now,
+    )
+    change.record.follow_ups[str(follow_up.id)] = follow_up
+    duty.carried_follow_up_id = follow_up.id
+    change.emit("follow_up.added", follow_up_id=follow_up.id, owner_id=follow_up.owner_id)

@@ -1,0 +1,103 @@
+"""Evidence: preserved objects with hash and custody. Bytes never change; a new item may supersede an old one."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.changes import Change
+from domain.doings import AHEAD_AT_MOST
+from domain.record import Evidence
+from domain.refusals import Conflict, InputError, Invalid
+
+RESTRICTED_KINDS = frozenset({"screenshot", "transcript", "email_original"})
+"""Preserved prompts and messages may repeat the leaked data, so they are restricted unless said otherwise."""
+
+
+class NewEvidence(Struct, frozen=True, kw_only=True):
+    """A file that has been received and hashed, and what its bringer says of it."""
+
+    id: UUID
+    sha256: str
+    size: int
+    media_type: str
+    filename: str
+    kind: str
+    title: str | None = None
+    action_id: str | None = None
+    sensitivity: str | None = None
+    collected_by: UUID | None = None
+    collected_at: datetime | None = None
+    collected_from: str | None = None
+    collection_method: str | None = None
+    supersedes_id: UUID | None = None
+    redacted_copy_of_id: UUID | None = None
+
+
+def attach_evidence(change: Change, item: NewEvidence) -> Evidence:
+    """Attach a received file. Raises Invalid for references outside this incident, Conflict on a closed one."""
+    record = change.record
+    if record.incident.status in ("closed", "rejected"):
+        raise Conflict(f"The incident is {record.incident.status}.", current={"status": record.incident.status})
+    _check(change, item)
+    made = Evidence(
+        id=item.id,
+        action_id=item.action_id,
+        kind=item.kind,
+        title=item.title or item.filename,
+        filename=item.filename,
+        sha256=item.sha256,
+        size=item.size,
+        media_type=item.media_type,
+        sensitivity=item.sensitivity or ("restricted" if item.kind in RESTRICTED_KINDS else "internal"),
+        collected_by=item.collected_by or change.person_id,
+        collected_at=item.collected_at or change.now,
+        collected_from=item.collected_from,
+        collection_method=item.collection_method,
+        attached_by_kind=change.actor.kind,
+        attached_by_id=change.actor.id,
+        attached_at=change.now,
+        supersedes_id=item.supersedes_id,
+        redacted_copy_of_id=item.redacted_copy_of_id,
+        custody=[custody(change, "received and hashed")],
+    )
+    record.evidence[str(made.id)] = made
+    change.emit(
+        "evidence.attached",
+        occurred_at=made.collected_at,
+        evidence_id=made.id,
+        action_id=made.action_id,
+        sha256=made.sha256,
+        size=made.size,
+    )
+    return made
+
+
+def read_restricted(change: Change, evidence_id: str) -> None:
+    """Each reading of a restricted item is an event and an entry of its custody."""
+    item = change.record.evidence[evidence_id]
+    item.custody = [*item.custody, custody(change, "content read")]
+    change.emit("evidence.read", evidence_id=item.id)
+
+
+def custody(change: Change, what: str) -> dict[str, Any]:
+    """One entry of a chain of custody: who, what, when."""
+    return {"who": str(change.actor.id), "what": what, "when": change.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+
+
+def _check(change: Change, item: NewEvidence) -> None:
+    record = change.record
+    if item.action_id is not None and item.action_id not in record.actions:
+        text = "is no action of this incident"
+        raise Invalid(f"/action_id {text}.", errors=[InputError("/action_id", text)])
+    for name in ("supersedes_id", "redacted_copy_of_id"):
+        value = getattr(item, name)
+        if value is not None and str(value) not in record.evidence:
+            raise Invalid(
+                f"/{name} is unknown here.", errors=[InputError(f"/{name}", "is no evidence of this incident")]
+            )
+    if item.collected_at is not None and item.collected_at > change.now + AHEAD_AT_MOST:
+        raise Invalid("/collected_at lies in the future.", errors=[InputError("/collected_at", "lies in the future")])
+    if item.collected_by is not None and item.collected_by not in change.around.people:
+        raise Invalid("/collected_by is unknown.", errors=[InputError("/collected_by", "is nobody of this tenant")])

@@ -1,0 +1,235 @@
+"""What follows from a change: one closing of the rules over the record, run after every command.
+
+Order matters and is all there is to know: facts from documents -> obligations -> requirements of actions ->
+severity -> documents -> steps -> the incident's own status -> control occurrences -> deadlines -> allowed transitions.
+It is idempotent: settling a settled record changes nothing and emits nothing.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import to_builtins
+
+from domain.actions import OPEN, judge_action, offered
+from domain.changes import Change
+from domain.documentation import settle_documents
+from domain.duties import settle_duties
+from domain.escalations import settle_escalations
+from domain.fact_sheet import put_derived
+from domain.facts import derive, known_values
+from domain.gating import View, is_settled
+from domain.incidents import judge_incident
+from domain.notifications import judge_notification
+from domain.record import ActionRun, StepRun
+from domain.severity import LEVELS, highest, severity
+from domain.steps import FINISHED, judge_step, settle_steps
+from domain.verdicts import Verdict
+
+SENT = ("sent", "acknowledged")
+INCIDENT_TRANSITIONS = ("acknowledge", "declare", "reclassify", "hold", "resume", "reject", "reopen")
+
+
+def settle(change: Change) -> None:
+    """Bring everything that follows from the record into line with it."""
+    record = change.record
+    if record.incident.status in ("closed", "rejected"):
+        _offer(change)
+        return
+    _settle_facts(change)
+    settle_duties(change)
+    if record.incident.declared_at is not None:
+        _settle_requirements(change)
+        _settle_derived_actions(change)
+    _settle_severity(change)
+    settle_documents(change)
+    if record.incident.declared_at is not None:
+        _settle_derived_actions(change)
+        settle_steps(change, View(change))
+        settle_documents(change)
+        _settle_status(change)
+    settle_escalations(change)
+    _settle_deadlines(change)
+    _offer(change)
+
+
+def _settle_facts(change: Change) -> None:
+    record = change.record
+    derived = derive({"D04": record.documents["D04"].value, "D05": record.documents["D05"].value})
+    impacted = [str(c) for c in derived.get("clients_affected", ())]
+    known = {str(c) for c in record.incident.client_ids}
+    record.incident.client_ids += [c for c in change.around.clients if str(c) in impacted and str(c) not in known]
+    if "clients_affected" not in derived and record.incident.client_ids:
+        derived["clients_affected"] = sorted(str(c) for c in record.incident.client_ids)
+    put_derived(record.incident.facts, derived, at=change.now)
+
+
+def _settle_requirements(change: Change) -> None:
+    view = View(change)
+    assert change.playbook is not None
+    for step in change.playbook.steps:
+        for action in step.actions:
+            if action.required_if is None:
+                continue
+            run = change.record.actions[action.id]
+            holds = view.holds(action.required_if)
+            requirement = "pending_fact" if holds is None else "required" if holds else "not_applicable"
+            if requirement != run.requirement:
+                run.requirement = requirement
+                if run.status not in ("done", "skipped", "unavailable"):
+                    _follow_requirement(change, run)
+                view.__dict__.pop("parts", None)
+                view.__dict__.pop("_quiet", None)
+
+
+def _follow_requirement(change: Change, run: ActionRun) -> None:
+    run.status = {"required": "pending"}.get(run.requirement, run.requirement)
+    if change.record.incident.declared_at != change.now:  # the first requirement is part of the declaration
+        change.emit("action.requirement_changed", action_id=run.id, requirement=run.requirement)
+
+
+def _settle_derived_actions(change: Change) -> None:
+    """Tick the actions that something else fulfils: a sent notification, or complete documents."""
+    assert change.playbook is not None
+    for step in change.playbook.steps:
+        for action in step.actions:
+            run = change.record.actions[action.id]
+            if run.status in ("skipped", "not_applicable"):
+                continue
+            at = None
+            if action.type in ("notify_internal", "notify_external"):
+                at = _told_at(change, action.id)
+            elif action.fulfilled_by is not None:
+                documents = (change.record.documents[d] for d in action.fulfilled_by)
+                at = change.now if all(d.state in ("complete", "not_applicable") for d in documents) else None
+            else:
+                continue
+            _tick(change, run, at)
+
+
+def _told_at(change: Change, action_id: str) -> datetime | None:
+    """When the last notification of this action went out; None while one is unsent or none exists."""
+    of_it = [n for n in change.record.notifications.values() if n.action_id == action_id]
+    waiting = [n for n in of_it if n.status in ("draft", "in_review", "approved", "failed")]
+    ended = [n for n in of_it if n.status in SENT or (n.status == "not_required" and n.approved_by is not None)]
+    if waiting or not ended:
+        return None
+    return max(n.sent_at or n.approved_at or change.now for n in ended)
+
+
+def _tick(change: Change, run: ActionRun, at: datetime | None) -> None:
+    if at is not None and run.status in ("pending", "pending_fact"):
+        run.status, run.occurred_at, run.recorded_at = "done", at, change.now
+        run.recorded_by = run.performed_by = change.person_id
+        change.emit("action.completed", occurred_at=at, action_id=run.id, step_id=run.step_id, derived=True)
+    elif at is None and run.status == "done":
+        run.status, run.occurred_at, run.recorded_at, run.recorded_by, run.performed_by = (
+            "pending",
+            None,
+            None,
+            None,
+            None,
+        )
+        change.emit("action.reopened", action_id=run.id, step_id=run.step_id, derived=True)
+
+
+def _settle_severity(change: Change) -> None:
+    record, incident = change.record, change.record.incident
+    live = [o for o in record.obligations.values() if o.outcome == "required" and o.decision in ("open", "notify")]
+    value = record.documents["D04"].value or {}
+    computed = severity(
+        known_values(incident.facts),
+        playbook=incident.playbook_slug or (incident.suggested_playbook or {}).get("slug"),
+        affected_data=value.get("entries") or ([] if value.get("none") else None),
+        regulator_duty=any(o.toward == "regulator" for o in live),
+        contract_duty=any(o.toward == "client" for o in live),
+        harm_cost_threshold=change.around.settings.harm_cost_threshold,
+    )
+    level = _adjusted(incident.severity_adjustment, computed.level)
+    incident.severity_basis = to_builtins(computed)
+    if level != incident.severity:
+        change.emit("severity.changed", before=incident.severity, after=level, provisional=computed.provisional)
+        incident.severity = level
+    if incident.declared_at is not None:
+        peak = highest(computed.level, level)
+        incident.severity_highest = highest(incident.severity_highest or peak, peak)
+
+
+def _adjusted(adjustment: Any, computed: str) -> str:
+    """A person may raise without limit and lower by one level; the adjustment follows the computed level."""
+    if not adjustment:
+        return computed
+    wanted: str = adjustment["level"]
+    if LEVELS.index(wanted) <= LEVELS.index(computed):
+        return wanted
+    return LEVELS[min(LEVELS.index(computed) + 1, LEVELS.index(wanted))]
+
+
+def _settle_status(change: Change) -> None:
+    incident = change.record.incident
+    runs = list(change.record.steps.values())
+    contained = all(run.status in FINISHED for run in runs[:-1])
+    status = "in_progress"
+    if contained:
+        incident.contained_at = incident.contained_at or change.now
+        status = "post_incident" if runs[-1].started_at is not None else "contained"
+    if status == "post_incident":
+        incident.post_incident_at = incident.post_incident_at or change.now
+    current = incident.status_before_hold if incident.status == "on_hold" else incident.status
+    if status == current or (current == "reopened" and not change.events):
+        return
+    if incident.status == "on_hold":
+        incident.status_before_hold = status
+    else:
+        incident.status = status
+    change.emit(f"incident.{status}", before=current)
+
+
+def _settle_deadlines(change: Change) -> None:
+    record, incident = change.record, change.record.incident
+    waiting = [run for run in record.steps.values() if run.status not in FINISHED]
+    incident.current_step = waiting[0].id if waiting else None
+    extra = [a.due_at for a in record.actions.values() if a.due_at is not None and not is_settled(a)]
+    dues = [run.due_at for run in waiting] + extra
+    if incident.declared_at is None:
+        dues = [incident.triage_due_at] if incident.acknowledged_at is None else []
+    incident.next_due_at = min(dues, default=None)
+    incident.next_alarm_at = min(_alarms(change, waiting), default=None)
+
+
+def _alarms(change: Change, waiting: list[StepRun]) -> list[datetime]:
+    alarms: list[datetime] = []
+    for run in waiting:
+        if run.breached_announced_at is None:
+            alarms.append(run.breach_at if run.at_risk_announced_at else min(run.at_risk_at, run.breach_at))
+    for occurrence in change.record.occurrences.values():
+        settled = occurrence.met_at or occurrence.skipped_at or occurrence.voided_at or occurrence.breached_announced_at
+        if not settled:
+            alarms.append(occurrence.breach_at)
+    for duty in change.record.obligations.values():
+        undone = duty.outcome != "not_triggered" and duty.notified_at is None and duty.decision in ("open", "notify")
+        if undone and duty.due_at is not None and duty.overdue_announced_at is None:
+            alarms.append(duty.due_at)
+    return alarms
+
+
+def _offer(change: Change) -> None:
+    """Store what each transition would answer, the person part left open."""
+    view, record, playbook = View(change), change.record, change.playbook
+    offer = [judge_incident(view, name) for name in INCIDENT_TRANSITIONS]
+    record.incident.allowed = _encoded(offer)
+    for notification in record.notifications.values():
+        notification.allowed = _encoded(judge_notification(view, notification))
+    if playbook is None or not record.steps:
+        return
+    working = record.incident.status in OPEN
+    for step in playbook.steps:
+        run = record.steps[step.id]
+        steps = [judge_step(view, step, name) for name in ("complete", "skip")] if working else []
+        actions = {}
+        for action in step.actions if working else ():
+            actions[action.id] = _encoded([judge_action(view, step, action, name) for name in offered(action)])
+        run.allowed = {"step": _encoded(steps), "actions": actions}
+
+
+def _encoded(verdicts: list[Verdict]) -> list[Any]:
+    return [to_builtins(v) for v in verdicts]
