@@ -319,6 +319,30 @@ def test_a_stored_playbook_comes_back_as_it_was(book: Playbook) -> None:
     assert playbook_of({**book.resolved(), "title": "Another"}).hash != book.hash
 
 
+PUBLISHED = {
+    ("data-leakage", "1.0.0"): "bc41289362f014eabb7ad997e6304621264255ef09f4ca4c297a91e2e36db26b",
+    ("generic-ai-incident", "1.0.0"): "86c4fca9da77f0ebf6a3e4bcf72e3128a2a76ee0f040ab4e32972e8f9a09f75f",
+}
+
+
+def test_a_published_version_never_changes() -> None:
+    """Incidents pin these hashes: whoever changes the content publishes a new version beside the old one."""
+    assert {(p.slug, p.version): p.hash for p in catalogue().list()} == PUBLISHED
+
+
+def test_callers_see_every_key_of_an_input() -> None:
+    wanted = playbook().resolved()["steps"][0]["actions"][3]["inputs"][1]
+    assert wanted == {
+        "name": "credentials_exposed",
+        "title": "Were passwords, keys, tokens or MFA codes among it?",
+        "schema": {"enum": [True, False, "unknown"]},
+        "required": False,
+        "document": None,
+        "member": None,
+        "fact": "credentials_exposed",
+    }
+
+
 def test_unknown_names_are_absent() -> None:
     assert catalogue().get("no-such-playbook") is None
     assert catalogue().get("data-leakage", "9.9.9") is None
@@ -340,6 +364,7 @@ def test_loading_is_quick() -> None:
         ({"title": "Client contact list pasted into ChatGPT"}, "data-leakage"),
         ({"title": "DLP alert", "summary": "Upload of PII to generative AI service blocked"}, "data-leakage"),
         ({"title": "Zugangsdaten", "summary": "password sent as PROMPT"}, "data-leakage"),
+        ({"title": "Deepfake call asked to upload the customer list"}, "generic-ai-incident"),
         ({"title": "Robot arm moved oddly"}, "generic-ai-incident"),
         ({"title": None, "labels": ["leakage"]}, "data-leakage"),
         ({}, "generic-ai-incident"),
