@@ -65,9 +65,9 @@ def severity(
 ) -> Severity:
     """The severity of an incident with these known facts.
 
-    `affected_data` (the entries of D04, empty for an explicit none) stands in for the facts derived from it where `facts` has none of them.
-    `regulator_duty` and `contract_duty`: such an obligation is required and not decided away. `currency` is the
-    tenant's; a cost in another one is compared by its figure and makes the result provisional.
+    `affected_data` (the entries of D04, empty for an explicit none) stands in for the facts derived from it where
+    `facts` has none of them. `regulator_duty` and `contract_duty`: such an obligation is required and not decided
+    away. `currency` is the tenant's; a cost in another one is compared by its figure and makes the result provisional.
     """
     given = {name: value for name, value in facts.items() if name in FACTS}
     known = {name: value for name, value in given.items() if value is not None and value != UNKNOWN}

@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -186,9 +187,8 @@ def test_a_fault_beside_something_unknown_is_unknown() -> None:
     ],
 )
 def test_what_cannot_be_saved_is_refused_with_a_reason(text: str, reason: str, position: int | None) -> None:
-    with pytest.raises(InvalidExpression, match=".") as caught:
+    with pytest.raises(InvalidExpression, match=re.escape(reason)) as caught:
         compile_expression(text, {"phi", "a", "b", "list"})
-    assert reason in caught.value.reason
     if position is not None:
         assert caught.value.position == position
 
@@ -293,12 +293,12 @@ def test_one_scope_serves_many_expressions() -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_compiled_or_refused(text: str) -> None:
+    fault = None
     try:
-        expression = compile_expression(text)
+        compile_expression(text)
     except InvalidExpression as refusal:
-        assert refusal.position is None or 0 <= refusal.position <= len(text)
-    else:
-        assert expression.names is not None
+        fault = refusal
+    assert fault is None or (fault.reason and (fault.position is None or 0 <= fault.position <= len(text)))
 
 
 @given(st.text(alphabet="ab.[]()\"'\\ r,&|!=1{}:x", max_size=60))

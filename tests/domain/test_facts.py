@@ -89,14 +89,62 @@ def test_a_derived_fact_is_refused_naming_its_item() -> None:
     check_settable("credentials_exposed")
 
 
+ALL = frozenset(
+    [
+        "credentials_exposed",
+        "data_types",
+        "personal_data",
+        "phi",
+        "record_count",
+        "individuals_count",
+        "residents_by_jurisdiction",
+        "encrypted",
+        "key_compromised",
+        "clients_affected",
+        "client_acted_on_output",
+        "client_incurred_cost",
+        "client_harm",
+        "individual_harm",
+        "channel",
+        "payment_initiated",
+        "client_impersonated",
+        "vendor_retained",
+        "vendor_trained_on",
+        "vendor_access_known",
+        "deletion_confirmed",
+        "policy_gap_found",
+        "vulnerability_disclosed",
+        "extension_reads_pages",
+        "regulated_statement",
+        "data_exfiltrated",
+        "client_system_acted_on",
+        "payment_recovered",
+        "unauthorised_actions",
+        "harm_cost",
+        "exposure",
+        "harm",
+        "ai_system_role",
+        "workflow_kind",
+    ]
+)
+DERIVED = frozenset(
+    [
+        "data_types",
+        "personal_data",
+        "phi",
+        "record_count",
+        "individuals_count",
+        "encrypted",
+        "clients_affected",
+        "residents_by_jurisdiction",
+    ]
+)
+
+
 def test_every_fact_of_the_specification_is_there() -> None:
-    assert set(FACTS) == set(
-        ["credentials_exposed", "data_types", "personal_data", "phi", "record_count", "individuals_count", "residents_by_jurisdiction", "encrypted", "key_compromised", "clients_affected", "client_acted_on_output", "client_incurred_cost", "client_harm", "individual_harm", "channel", "payment_initiated", "client_impersonated", "vendor_retained", "vendor_trained_on", "vendor_access_known", "deletion_confirmed", "policy_gap_found", "vulnerability_disclosed", "extension_reads_pages", "regulated_statement", "data_exfiltrated", "client_system_acted_on", "payment_recovered", "unauthorised_actions", "harm_cost", "exposure", "harm", "ai_system_role", "workflow_kind"]
-    )
+    assert set(FACTS) == ALL
     derived = {name for name in FACTS if is_derived(name)}
-    assert derived == set(
-        ["data_types", "personal_data", "phi", "record_count", "individuals_count", "encrypted", "clients_affected", "residents_by_jurisdiction"]
-    )
+    assert derived == DERIVED
     assert not is_derived("no_such_fact")
     assert all(fact.title and fact.question.endswith("?") for fact in FACTS.values())
 

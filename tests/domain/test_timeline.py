@@ -76,8 +76,18 @@ for _ in range(150):
 
 @pytest.mark.parametrize(
     "value",
-    [1.0, float("nan"), float("inf"), 2**53, -(2**53), {1: 2}, {None: 1}, "\ud800", {"\ud800": 1}, {"é\ud800": 1}, b"x"]
-    + [
+    [
+        1.0,
+        float("nan"),
+        float("inf"),
+        2**53,
+        -(2**53),
+        {1: 2},
+        {None: 1},
+        "\ud800",
+        {"\ud800": 1},
+        {"é\ud800": 1},
+        b"x",
         {"a"},
         object(),
         TENANT,
