@@ -77,7 +77,7 @@ def judge_clauses(
 
 def _read(clause: ContractClause, facts: Mapping[str, Any], instants: Instants, calendar: Calendar) -> _Reading:
     prefix = f"client.contract.{clause.kind}."
-    missing = [prefix + name for name in NEEDED if not getattr(clause, name)]
+    missing = [prefix + name for name in NEEDED if not _says(clause, name)]
     timing = _timing(clause, instants, calendar)
     name = clause.name()
     if clause.threshold == "personal_data":
@@ -98,12 +98,14 @@ def _read(clause: ContractClause, facts: Mapping[str, Any], instants: Instants, 
 
 def _timing(clause: ContractClause, instants: Instants, calendar: Calendar) -> Timing | None:
     """The clause's clock; with the event unknown or unset, the worst case from discovery."""
-    if clause.notice_duration is None:
+    if not _says(clause, "notice_duration"):
         return None
-    limit = Limit(event=clause.notice_clock or "discovered_at", duration=clause.notice_duration)
-    started_at = start_of(limit.event, instants, calendar) if clause.notice_clock else None
+    known = _says(clause, "notice_clock")
+    event = clause.notice_clock if known and clause.notice_clock else "discovered_at"
+    limit = Limit(event=event, duration=clause.notice_duration)
+    started_at = start_of(event, instants, calendar) if known else None
     return Timing(
-        event=limit.event,
+        event=event,
         started_at=started_at,
         pending=started_at is None,
         due_at=due_of(limit, instants, calendar),
@@ -113,6 +115,17 @@ def _timing(clause: ContractClause, instants: Instants, calendar: Calendar) -> T
 def _by_date(reading: _Reading) -> tuple[bool, float]:
     due_at = reading.timing.due_at if reading.timing else None
     return (due_at is None, due_at.timestamp() if due_at else 0.0)
+
+
+def _says(clause: ContractClause, name: str) -> bool:
+    """Whether a clause says this, readably. What cannot be read is as good as missing."""
+    if not getattr(clause, name):
+        return False
+    try:
+        check_clause(ContractClause(kind=clause.kind, **{name: getattr(clause, name)}))
+    except ValueError:
+        return False
+    return True
 
 
 def check_clause(clause: ContractClause) -> None:

@@ -3,7 +3,6 @@
 An earlier decision is never overwritten: it moves, whole, into `because` as an entry of its own.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -102,20 +101,6 @@ def state_of(row: Obligation, now: datetime) -> str:
 def is_pending(row: Obligation) -> bool:
     """Whether somebody may still have to be told: triggered or not ruled out, and neither told nor decided against."""
     return row.outcome != "not_triggered" and row.decision not in DECIDED_AGAINST and row.notified_at is None
-
-
-def binds_regulator(rows: Iterable[Obligation]) -> bool:
-    """Severity floor F9: a duty toward a regulator is `required` and not decided away."""
-    return any(_binds(row, "regulator") for row in rows)
-
-
-def binds_client(rows: Iterable[Obligation]) -> bool:
-    """Severity floor F10: a contractual duty toward a client is `required` and not decided away."""
-    return any(_binds(row, "client") for row in rows)
-
-
-def _binds(row: Obligation, toward: str) -> bool:
-    return row.toward == toward and row.outcome == "required" and row.decision not in DECIDED_AGAINST
 
 
 def _with_history(row: Obligation, reason: str, now: datetime, outcome_then: str | None = None) -> Obligation:

@@ -44,12 +44,14 @@ SUBJECT_NAMES: Mapping[str, str] = {
     "jurisdiction": "residents_by_jurisdiction",
     "residents": "residents_by_jurisdiction",
     "known_events": "known_events",
+    "playbook": "playbook",
     "outcomes": "outcomes",
 }
 """Names a rule may use beside the facts, and how a missing one is called toward people.
 
 `*_role` is our role for the data of the party looked at; `sectors` the regulated sectors of our organisation;
-`known_events` the clock events that are set; `outcomes` those of the rules named in `after`.
+`known_events` the clock events that are set; `playbook` the slug of the one that the incident runs; `outcomes` those
+of the rules named in `after`.
 """
 
 COUNTS = frozenset({"individuals_count", "record_count", "residents"})

@@ -112,18 +112,21 @@ def evaluate(
     calendar: Calendar,
     rules: Iterable[Rule] | None = None,
     guideline: str | None = None,
+    playbook: str | None = None,
 ) -> list[Outcome]:
     """Run the rules over what is known; one outcome per rule, per affected client where the rule says so.
 
     `facts` holds known values only and `unknown` the names without one. Counts may be ranges {min, max}, which is
     what `facts.known_values` gives: a bound inside a range is an open question. `instants` are the clock events, None
     or absent while unset; `discovered_at` has to be there, moved to the start of its hour or day where it is no
-    preciser. `guideline` is the tenant's duration for duties without a figure. Rules with status `pending` do not
-    run. The caller stores what `merge` makes of the outcomes.
+    preciser. `guideline` is the tenant's duration for duties without a figure, `playbook` the slug of the one that the
+    incident runs. Rules with status `pending` do not run; an advisory one never yields `required`. The caller stores
+    what `merge` makes of the outcomes. Raises ValueError without the instant of discovery.
     """
     shipped = shipped_catalogue()
     terms = Terms(
-        facts={name: _plain(name, value) for name, value in facts.items() if name not in unknown},
+        facts={name: _plain(name, value) for name, value in facts.items() if name not in unknown}
+        | ({"playbook": playbook} if playbook else {}),
         instants=instants,
         now=now,
         calendar=calendar,
@@ -217,6 +220,8 @@ def _outcome(rule: Rule, party: Party, terms: Terms) -> Outcome:
         notice = judge_clauses(clauses, terms.facts, terms.instants, terms.calendar)
         finding = Finding(notice.outcome, (*finding.because, *notice.because), notice.missing)
         clock = notice.timing or clock
+    if rule.row.status == "advisory" and finding.outcome == "required":
+        finding = Finding("likely", (*finding.because, "Advisory: a person decides whether it applies."))
     because = list(finding.because)
     if finding.outcome == "not_triggered":
         clock = Timing(event=clock.event)
