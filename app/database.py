@@ -192,7 +192,9 @@ class Database:
         try:
             try:
                 yield Db(connection, tenant_id)
-                await connection.execute("COMMIT")
+                if await connection.execute("COMMIT") != "COMMIT":
+                    # An error was caught inside the block, and the server rolls such a transaction back in silence.
+                    raise asyncpg.InFailedSQLTransactionError("the transaction had failed and was rolled back")
             except BaseException as error:
                 await _roll_back(connection)
                 away = _away(error)
@@ -235,7 +237,7 @@ class Database:
         try:
             async with asyncio.timeout(2), self.transaction(None, read_only=True) as db:
                 return bool(await db.value("SELECT 1") == 1)
-        except (DatabaseAway, TimeoutError):
+        except (DatabaseAway, TimeoutError, asyncpg.PostgresError):
             return False
 
     async def _begun(self, begin: str) -> asyncpg.pool.PoolConnectionProxy:
@@ -261,7 +263,7 @@ class Database:
                     raise away from error
 
     async def _drop(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
-        connection.terminate()
+        _terminate(connection)
         await self._pool.release(connection)
 
 
@@ -275,17 +277,26 @@ def _begin(tenant_id: UUID | None, *, read_only: bool) -> str:
 
 async def _roll_back(connection: asyncpg.pool.PoolConnectionProxy) -> None:
     """Roll back, or drop the connection where even that is not possible: then the server rolls back."""
-    if connection.is_closed():
-        return
-    rollback = asyncio.ensure_future(connection.execute("ROLLBACK", timeout=ROLLBACK_TIMEOUT_SECONDS))
+
+    async def send() -> None:
+        await connection.execute("ROLLBACK", timeout=ROLLBACK_TIMEOUT_SECONDS)
+
+    rollback = asyncio.create_task(send())
     rollback.add_done_callback(lambda done: done.cancelled() or done.exception())  # told below, or too late to matter
     try:
         await asyncio.shield(rollback)
     except Exception:
-        connection.terminate()
+        _terminate(connection)
     except BaseException:
-        connection.terminate()
+        _terminate(connection)
         raise
+
+
+def _terminate(connection: asyncpg.pool.PoolConnectionProxy) -> None:
+    try:
+        connection.terminate()
+    except asyncpg.InterfaceError:
+        pass  # the connection was lost, and the pool has taken it back already
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
@@ -310,6 +321,7 @@ _AWAY = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.PostgresSystemError,
+    asyncpg.InternalClientError,  # how the driver meets the farewell of a server that ended the connection meanwhile
     ConnectionError,
 )
 
