@@ -14,12 +14,16 @@ DEPTH_MAX = 24  # brackets inside brackets
 MACROS_MAX = 10  # in one expression
 NESTED_MACROS_MAX = 3
 ADDITIONS_MAX = 32  # `+` joins lists and strings; each one copies
-MATCHES_MAX = 3  # regular expressions are compiled at each evaluation
+MATCHES_MAX = 2  # regular expressions are compiled at each evaluation: measured, 3 ms per class such as \pL
+PATTERN_MAX = 100  # characters
+REPETITION = re.compile(r"(\)?)\{(\d*),?(\d*)")  # counted: it multiplies what stands before it
+REPETITION_MAX = 20
 
 Path = tuple[str | int, ...]
 PlaceKind = Literal["value", "presence", "get"]
 
 MACROS = frozenset({"exists", "all", "exists_one", "map", "filter"})
+COPYING = frozenset({"+", "split", "join", "matches"})  # per element of a long list they take seconds
 SHIPPED_MACROS = frozenset({"map", "filter"})
 KEYWORDS = frozenset({"true", "false", "null", "in"})
 
@@ -72,6 +76,7 @@ class Reading(Struct, frozen=True):
     bound: frozenset[str]
     functions: frozenset[str]
     places: tuple[Place, ...]
+    patterns: tuple[str, ...]
     maps: bool
 
 
@@ -197,16 +202,29 @@ def _check_tenant_macro(macro: Macro) -> None:
 
 def _check_tenant_tokens(tokens: list[Token], macros: list[Macro]) -> None:
     additions = [token for token in tokens if token.text == "+"]
+    for token in tokens if macros else ():
+        if token.text in COPYING:
+            raise InvalidExpression(f"{token.text} cannot be combined with exists and all.", token.start)
     if len(additions) > ADDITIONS_MAX:
         raise InvalidExpression(f"At most {ADDITIONS_MAX} additions.", additions[ADDITIONS_MAX].start)
     matches = [index for index, token in enumerate(tokens) if token.kind == "name" and token.text == "matches"]
     if len(matches) > MATCHES_MAX:
         raise InvalidExpression(f"At most {MATCHES_MAX} uses of matches.", tokens[matches[MATCHES_MAX]].start)
     for index in matches:
-        if macros:
-            raise InvalidExpression("matches cannot be combined with exists and all.", tokens[index].start)
         if [token.kind for token in tokens[index + 1 : index + 4]] != ["mark", "string", "mark"]:
             raise InvalidExpression("matches takes a pattern written out.", tokens[index].start)
+        _check_pattern(tokens[index + 2])
+
+
+def _check_pattern(token: Token) -> None:
+    """A pattern is matched in linear time, but large ones take long to compile."""
+    if len(token.text) > PATTERN_MAX:
+        raise InvalidExpression(f"A pattern has at most {PATTERN_MAX} characters.", token.start)
+    repetitions = REPETITION.findall(token.text)
+    counts = [int(count) for _, low, high in repetitions for count in (low, high) if count]
+    if len(repetitions) > 1 or any(group for group, _, _ in repetitions) or max(counts, default=0) > REPETITION_MAX:
+        reason = f"A pattern may count repetitions once, up to {REPETITION_MAX} and not of a group."
+        raise InvalidExpression(reason, token.start)
 
 
 class _Rewriter:
@@ -298,6 +316,11 @@ def _rewrite(text: str, tokens: list[Token], bound: frozenset[str], *, maps: boo
         bound,
         frozenset(rewriter.functions),
         tuple(rewriter.places.values()),
+        tuple(
+            tokens[index + 2].text
+            for index, token in enumerate(tokens[:-2])
+            if token.text == "matches" and token.kind == "name" and tokens[index + 2].kind == "string"
+        ),
         maps,
     )
 

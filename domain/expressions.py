@@ -247,6 +247,9 @@ def _compile(text: str, names: frozenset[str] | None, shipped: bool) -> Expressi
     other = set(program.functions()) - OPERATORS - NATIVE_FUNCTIONS - FUNCTIONS.keys() - {"get_"}
     if other:
         raise InvalidExpression(f"There is no function {sorted(other)[0]!r}.")
+    for pattern in reading.patterns:
+        if _run(_parse(f"''.matches({pattern})"), cel.Context()) is None:
+            raise InvalidExpression(f"{pattern} is not a regular expression.", text.find(pattern))
     if names is not None:
         _check_names(text, reading, names)
     return Expression(text, reading, program, shipped=shipped)

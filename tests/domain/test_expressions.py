@@ -167,9 +167,16 @@ def test_a_fault_beside_something_unknown_is_unknown() -> None:
         ("list.exists(x, x.a.exists(y, y.exists(z, z.exists(w, true))))", "nest at most 3", None),
         ("list.exists(x, x.a.exists(x, true))", "already names", None),
         ("list.exists(x)", "name of its element", None),
-        ("list.exists(x, x.matches('a'))", "cannot be combined", None),
+        ("list.exists(x, x.matches('a'))", "matches cannot be combined", None),
+        ("list.exists(x, size(split(x, ',')) == 2)", "split cannot be combined", None),
         ("a.matches(b)", "pattern written out", None),
-        ("a.matches('x') && a.matches('x') && a.matches('x') && a.matches('x')", "At most 3 uses of matches", None),
+        ("a.matches('[')", "not a regular expression", 10),
+        ("a.matches('" + "x" * 100 + "')", "at most 100 characters", None),
+        ("a.matches('x{21}')", "count repetitions once", None),
+        ("a.matches('x{2}y{2}')", "count repetitions once", None),
+        ("a.matches('(x){2}')", "count repetitions once", None),
+        ("list.exists(x, size(list + list) == 0)", "+ cannot be combined", None),
+        ("a.matches('x') && a.matches('x') && a.matches('x') && a.matches('x')", "At most 2 uses of matches", None),
         ("(" * 25 + "1" + ")" * 25, "nested more than 24", None),
         ("(phi", "is missing", 4),
         ("phi)", "closes nothing", 3),
@@ -230,7 +237,8 @@ def test_the_dearest_expressions_that_may_be_saved_take_milliseconds() -> None:
         " || ".join(["list.exists(x, x == -1)"] * 10),
         "+".join(["list"] * 33) + " == []",
         "+".join(["text"] * 33) + " == ''",
-        "text.matches('(a+)+$b') || text.matches('(a|a)*b') || text.matches('(.*a){20}b')",
+        "text.matches('(a+)+$b') || text.matches('(.*a)(.*a)(.*a)(.*a)b')",
+        "text.matches(r'" + r"\pL" * 30 + "{20}x')",
     ]
     for text in dear:
         expression = compile_expression(text)
