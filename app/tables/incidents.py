@@ -50,7 +50,7 @@ class Incident(SQLModel, table=True):
     id: UUID = columns.key()
     number: str = columns.text()
     number_order: int = Field(  # INC-10000 sorts after INC-9999
-        sa_column_args=(Computed("substring(number from '[0-9]+$')::integer", persisted=True),)
+        sa_column_args=(Computed("substring(number, '[0-9]+$'::text)::integer", persisted=True),)
     )
     exercise: bool = columns.flag()
     version: int = columns.number(1)
