@@ -23,7 +23,7 @@ Path = tuple[str | int, ...]
 PlaceKind = Literal["value", "presence", "get"]
 
 MACROS = frozenset({"exists", "all", "exists_one", "map", "filter"})
-COPYING = frozenset({"+", "split", "join", "matches"})  # per element of a long list they take seconds
+COPYING = frozenset({"split", "join", "matches"})  # per element of a long list they take seconds
 SHIPPED_MACROS = frozenset({"map", "filter"})
 KEYWORDS = frozenset({"true", "false", "null", "in"})
 
@@ -202,18 +202,22 @@ def _check_tenant_macro(macro: Macro) -> None:
 
 def _check_tenant_tokens(tokens: list[Token], macros: list[Macro]) -> None:
     additions = [token for token in tokens if token.text == "+"]
-    for token in tokens if macros else ():
-        if token.text in COPYING:
+    for index, token in enumerate(tokens if macros else ()):
+        if token.text == "+" or (token.text in COPYING and _is_call(tokens, index)):
             raise InvalidExpression(f"{token.text} cannot be combined with exists and all.", token.start)
     if len(additions) > ADDITIONS_MAX:
         raise InvalidExpression(f"At most {ADDITIONS_MAX} additions.", additions[ADDITIONS_MAX].start)
-    matches = [index for index, token in enumerate(tokens) if token.kind == "name" and token.text == "matches"]
+    matches = [index for index, token in enumerate(tokens) if token.text == "matches" and _is_call(tokens, index)]
     if len(matches) > MATCHES_MAX:
         raise InvalidExpression(f"At most {MATCHES_MAX} uses of matches.", tokens[matches[MATCHES_MAX]].start)
     for index in matches:
         if [token.kind for token in tokens[index + 1 : index + 4]] != ["mark", "string", "mark"]:
             raise InvalidExpression("matches takes a pattern written out.", tokens[index].start)
         _check_pattern(tokens[index + 2])
+
+
+def _is_call(tokens: list[Token], index: int) -> bool:
+    return tokens[index].kind == "name" and index + 1 < len(tokens) and tokens[index + 1].text == "("
 
 
 def _check_pattern(token: Token) -> None:
@@ -319,7 +323,7 @@ def _rewrite(text: str, tokens: list[Token], bound: frozenset[str], *, maps: boo
         tuple(
             tokens[index + 2].text
             for index, token in enumerate(tokens[:-2])
-            if token.text == "matches" and token.kind == "name" and tokens[index + 2].kind == "string"
+            if token.text == "matches" and _is_call(tokens, index) and tokens[index + 2].kind == "string"
         ),
         maps,
     )

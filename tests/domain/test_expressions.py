@@ -202,6 +202,7 @@ def test_what_cannot_be_saved_is_refused_with_a_reason(text: str, reason: str, p
 
 def test_names_are_checked_only_against_a_catalogue() -> None:
     assert compile_expression("whatever").names == {"whatever"}
+    assert compile_expression("body.matches == 1 && list.exists(x, x.join == 2)").names == {"body", "list"}
     assert compile_expression('actions["DL.3.1"].outcome == "applies" && phi').names == {"actions", "phi"}
     assert compile_expression("list.exists(x, x.a == limit)").names == {"list", "limit"}
     assert compile_expression("has(body.a) || get(other, 'b', false)").names == {"body", "other"}
