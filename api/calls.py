@@ -18,20 +18,15 @@ from app.answers import Answer, Page
 from app.authentication import Principal, wall
 from app.database import Db
 from app.idempotency import AnsweredElsewhere, IdempotencyKey, InFlight, find_answer, idempotency_key, store_answer
+from app.refused import record_refusal
 from app.secrets import Claim
 from domain.permissions import may_ever
-from domain.refusals import Conflict, Forbidden, GateRefused, NotFound
+from domain.refusals import Forbidden, GateRefused, NotFound
 
 JSON = "application/json; charset=utf-8"
 
 UseCase = Callable[[Db, Principal], Awaitable[Answer]]
 Query = Callable[[Db, Principal], Awaitable[str | bytes | Page | Answer | Response | None]]
-
-
-class PreconditionFailed(Conflict):
-    """`If-Match` names another version than the present one, which `current` shows."""
-
-    code = "precondition-failed"
 
 
 class CallOfRequest:
@@ -52,9 +47,12 @@ class CallOfRequest:
 
     @property
     def if_match(self) -> str | None:
-        """The entity tag of `If-Match` without its quotes; None when the caller does not ask or says `*`."""
+        """The entity tag of `If-Match` without its quotes; None when the caller does not ask or says `*`.
+
+        A weak tag keeps its `W/` and so never equals one of ours, as RFC 9110 wants it.
+        """
         given = self.request.headers.get("if-match", "").strip()
-        return given.removeprefix("W/").strip('"') if given not in {"", "*"} else None
+        return given.strip('"') if given not in {"", "*"} else None
 
     @property
     def wants_csv(self) -> bool:
@@ -92,8 +90,6 @@ class CallOfRequest:
             given = await self.database.run(self.tenant_id, work)  # now the lookup finds what the other one stored
         except GateRefused as refusal:
             assert principal is not None
-            from app.refused import record_refusal
-
             try:
                 await record_refusal(self.database, principal, refusal)
             except Exception as error:
@@ -119,7 +115,7 @@ class CallOfRequest:
         if isinstance(found, Answer):
             return respond(found)
         if isinstance(found, Page):
-            headers = {"Link": self._next(found.next_cursor)} if found.next_cursor else None
+            headers = {"Link": self.next_link(found.next_cursor)} if found.next_cursor else None
             return Response(found.body, 200, headers, JSON)
         return Response(found, 200, None, JSON)
 
@@ -146,7 +142,8 @@ class CallOfRequest:
             body=await self.request.body() if body_digest is None else body_digest,
         )
 
-    def _next(self, cursor: str) -> str:
+    def next_link(self, cursor: str) -> str:
+        """The `Link` header that leads to the following page."""
         pairs = [pair for pair in parse_qsl(self.request.scope["query_string"].decode()) if pair[0] != "cursor"]
         return f'<{self.request.scope["path"]}?{urlencode([*pairs, ("cursor", cursor)])}>; rel="next"'
 

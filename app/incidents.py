@@ -47,6 +47,19 @@ def incident_ref(text: str) -> UUID | str:
         raise NotFound from None
 
 
+async def visible_incident(db: Db, ref: UUID | str) -> UUID:
+    """The id of an incident that the caller may see. Raises NotFound."""
+    column = "id" if isinstance(ref, UUID) else "number"
+    found: UUID | None = await db.value(
+        f"SELECT id FROM incidents WHERE tenant_id = $1 AND {column} = $2",  # noqa: S608
+        db.tenant_id,
+        ref,
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
 async def change_incident(db: Db, principal: Principal, ref: UUID | str, apply: Apply) -> Record:
     """Lock an incident, let `apply` change it, settle, write. The record as it stands afterwards.
 
@@ -110,9 +123,7 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
         if taken is not None:
             raise await _reference_taken(db, taken)
     playbook = asked_for(report.playbook)
-    row = await db.row(
-        _TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id
-    )
+    row = await db.row(_TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id)
     assert row is not None, "the tenant of a caller exists"
     about = await directory(db, principal, row["directory_version"])
     hint = suggest(_mapped(report)) if playbook is None else None
@@ -173,9 +184,7 @@ async def find_by_reference(db: Db, system: str, instance: str, external_id: str
 
 
 async def _reference_taken(db: Db, incident_id: UUID) -> ReferenceTaken:
-    number = await db.value(
-        "SELECT number FROM incidents WHERE tenant_id = $1 AND id = $2", db.tenant_id, incident_id
-    )
+    number = await db.value("SELECT number FROM incidents WHERE tenant_id = $1 AND id = $2", db.tenant_id, incident_id)
     return ReferenceTaken(
         f"{number} carries this external reference: update that incident instead.",
         current={"id": str(incident_id), "number": number},

@@ -115,14 +115,23 @@ def declare(noun: Noun) -> Noun:
     return noun
 
 
-@dataclass(frozen=True, eq=False)
 class Shape:
     """What to select: (key in the answer, name of the noun's field, shape of the related noun or None).
 
-    Compared by identity, so that the cache of statements need not hash a whole tree: make a shape once and keep it.
+    Hashed once when it is made, since every read looks its statement up by the whole tree.
     """
 
-    parts: tuple[tuple[str, str, "Shape | None"], ...]
+    __slots__ = ("_hash", "parts")
+
+    def __init__(self, parts: tuple[tuple[str, str, "Shape | None"], ...]) -> None:
+        self.parts = parts
+        self._hash = hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Shape) and self.parts == other.parts)
 
 
 def shape(parts: Mapping[str, Any]) -> Shape:
@@ -245,6 +254,14 @@ async def read_all(
     sql, bound = _compile_page(noun, wanted, _deciding(reader.roles), _counted(noun, given), NOUNS[noun].sort, False)
     values = _spread(noun, given) | {"limit": LIST_MAX}
     return "[" + ",".join([row[0] for row in await db.fetch(sql, *_values(bound, reader, now, values))]) + "]"
+
+
+async def read_matching(
+    db: Db, noun: str, wanted: Shape, filters: Mapping[str, Any], reader: Reader, *, now: datetime | None = None
+) -> str | None:
+    """The one row that matches, as JSON text, for things whose key is unique only within another; None without one."""
+    text = await read_all(db, noun, wanted, filters, reader, now=now)
+    return text[1:-1] or None
 
 
 async def read_page(

@@ -243,8 +243,9 @@ def _statement(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
 
 
 def _upsert(table: str, parameter: int) -> str:
+    row_type: type[Row] = Incident
     if table == "incidents":
-        key, row_type, extra, values = ("tenant_id", "id"), Incident, "tenant_id", "$1"
+        key, extra, values = ("tenant_id", "id"), "tenant_id", "$1"
     else:
         name = next(name for name, part in PARTS.items() if part[0] == table)
         row_type = PARTS[name][1]
@@ -278,5 +279,3 @@ def _filter(name: str) -> str:
         f"INSERT INTO {table} (tenant_id, incident_id, {column}) SELECT $1, $2, f.x FROM ({listed}) f (x)"  # noqa: S608
         " ON CONFLICT DO NOTHING"
     )
-
-

@@ -19,6 +19,7 @@ from domain.refusals import InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors
 from domain.schemas import check_schema
 from domain.verdicts import Verdict, Who, verdict
+from domain.timeline import instant_text
 
 OPEN = frozenset({"in_progress", "contained", "post_incident", "on_hold", "reopened"})
 """Incident states in which the playbook is worked on; a hold never stops what has to be done."""
@@ -123,7 +124,7 @@ def _gate_against(view: View, action: Action, run: ActionRun, transition: str) -
         return None
     gates = speaking(view, {"kind": "action.complete", "action": action.id})
     if gates:
-        return refusal_of(gates[0])
+        return refusal_of(view, gates[0])
     if action.type == "evidence" and not _usable_evidence(view, action):
         message = f"{action.id} needs at least one evidence item: attach it first, or mark it unavailable."
         return "G-ALL-3", message, [Missing("evidence", action.id, message)]
@@ -244,7 +245,7 @@ def _fill_document(change: Change, item_id: str, member: str | None, value: Any,
         place[last] = value
     if item_id == "D08":
         whole.setdefault("determined_by", str(change.actor.id))
-        whole.setdefault("determined_at", change.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        whole.setdefault("determined_at", instant_text(change.now))
     set_document(change, item_id, whole, pointer)
 
 
@@ -257,7 +258,7 @@ def _approve(change: Change, step: Step, action: Action, run: ActionRun, command
         "role": role,
         "outcome": command.outcome,
         "note": command.note,
-        "at": change.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "at": instant_text(change.now),
     }
     run.approvals = [*run.approvals, approval]
     change.emit("action.approved", action_id=action.id, step_id=step.id, role=role, outcome=command.outcome)

@@ -77,8 +77,9 @@ def closing_gaps(change: Change) -> list[Missing]:
         gaps.append(Missing("fact", "person_concerned", message, f"/v1/incidents/{number}"))
     if change.around.children_open:
         gaps.append(Missing("approval", "links", "Close the child incidents, or release the links with a reason."))
-    for gate in speaking(View(change), {"kind": "incident.sign_off", "step": "", "action": "", "notification": {}}):
-        gaps += refusal_of(gate)[2] or [Missing("approval", gate.id, gate.message)]
+    view = View(change)
+    for gate in speaking(view, {"kind": "incident.sign_off", "step": "", "action": "", "notification": {}}):
+        gaps += refusal_of(view, gate)[2] or [Missing("approval", gate.id, gate.message)]
     unique: dict[tuple[str, str, str], Missing] = {(m.kind, m.ref, m.message): m for m in gaps}
     return list(unique.values())
 

@@ -8,11 +8,13 @@ from domain.discovery import move_discovery
 from domain.gating import is_settled
 from domain.items import documentation_items
 from domain.record import Document, Record
-from domain.refusals import InputError, Invalid, Missing
+from domain.refusals import Conflict, Forbidden, InputError, Invalid, Missing
 from domain.schemas import check_schema
+from domain.timeline import instant_text
 
 DERIVED = ("D06", "D07", "D10", "D11")
-EARLY = ("D01", "D02", "D03", "D04", "D05")  # may be written by every actor of an open step
+DISCOVERY = ("D01", "D02")
+EARLY = (*DISCOVERY, "D03", "D04", "D05")  # may be written by every actor of an open step
 REASON_AT_LEAST = 20
 STATEMENT_AT_LEAST = 30
 GRAVE = ("SEV1", "SEV2")  # the verifier of a remediation must be another person than the doer
@@ -28,6 +30,21 @@ def document_id(text: str) -> str | None:
     if text in documentation_items():
         return text
     return next((item.id for item in documentation_items().values() if item.name == text), None)
+
+
+def write_document(change: Change, item_id: str, value: dict[str, Any]) -> None:
+    """Write one item as a person asks for it. Raises Conflict on a closed record, Forbidden for what risk_owner
+    alone accepts, Invalid otherwise."""
+    status = change.record.incident.status
+    if status in ("closed", "rejected"):
+        raise Conflict(f"The incident is {status}: its record does not change.", current={"status": status})
+    accepted = value.get("unknown_accepted")
+    if item_id == "D04" and accepted and "risk_owner" not in change.actor.roles:
+        raise Forbidden("Only risk_owner accepts that a count stays unknown.")
+    if item_id == "D08":
+        value.setdefault("determined_by", str(change.actor.id))
+        value.setdefault("determined_at", instant_text(change.now))
+    set_document(change, item_id, value)
 
 
 def set_document(change: Change, item_id: str, value: dict[str, Any], pointer: str = "") -> None:
@@ -51,6 +68,7 @@ def set_document(change: Change, item_id: str, value: dict[str, Any], pointer: s
     else:
         document.value = value
     document.updated_at, document.updated_by = change.now, change.person_id
+    document.version += 1
     change.emit("document.changed", document_id=item_id)
 
 
@@ -112,11 +130,6 @@ def _mirror(change: Change, document: Document) -> None:
             "discovery_method": incident.discovery_method,
             "discovery_note": incident.discovery_note,
         }
-
-
-def instant_text(instant: Any) -> str:
-    """RFC 3339 with six decimals and Z, as everywhere."""
-    return str(instant.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
 def _lack(change: Change, item_id: str, message: str, kind: Any = "document", ref: str | None = None) -> Missing:

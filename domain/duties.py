@@ -9,9 +9,11 @@ from uuid import UUID
 from msgspec import Struct, field
 
 from domain.changes import Change
-from domain.doings import require_reason
-from domain.facts import scope_variables
+from domain.deadlines import clock_start
+from domain.facts import FACTS, known_values
 from domain.gating import View
+from domain.glossary import Phase
+from domain.obligation_decisions import decide
 from domain.obligations import evaluate, merge
 from domain.overrides import Override, pass_or_refuse
 from domain.record import FollowUp, Obligation
@@ -46,15 +48,14 @@ def settle_duties(change: Change) -> None:
     if not change.duties_may_differ:
         return
     incident = change.record.incident
-    known, unknown = scope_variables(incident.facts)
-    instants = {
-        name: incident.facts.get(name, {}).get("value")
-        for name in ("aware_at", "determined_at", "notified_by_vendor_at", "payment_made_at")
-    }
+    known = known_values(incident.facts)
+    unknown = frozenset(FACTS.keys() - known.keys())
+    calendar = change.around.settings.calendar
     clocks: dict[str, datetime | None] = {
-        name: datetime.fromisoformat(value) if isinstance(value, str) else None for name, value in instants.items()
+        name: datetime.fromisoformat(known[name]) for name in CLOCK_EVENTS if name in known
     }
-    clocks["discovered_at"] = incident.discovered_at
+    clocks["discovered_at"] = clock_start(incident.discovered_at, incident.discovered_at_precision, calendar)
+    clocks["assess_due_at"] = _assess_due_at(change)
     clients = [change.around.clients[c] for c in incident.client_ids if c in change.around.clients]
     outcomes = evaluate(
         facts=known,
@@ -63,17 +64,28 @@ def settle_duties(change: Change) -> None:
         organisation=change.around.settings.organisation,
         instants=clocks,
         now=change.now,
-        calendar=change.around.settings.calendar,
+        calendar=calendar,
+        playbook=incident.playbook_slug,
     )
     merged = merge(change.record.obligations, outcomes, change.now, new_id=change.new_id)
     for duty in merged.new:
         change.record.obligations[str(duty.id)] = duty
         change.emit("obligation.raised", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
     for duty in merged.changed:
-        change.record.obligations[str(duty.id)] = duty
         change.emit("obligation.changed", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
     for duty in merged.reopened:
         change.emit("obligation.reopened", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
+
+
+CLOCK_EVENTS = ("aware_at", "determined_at", "notified_by_vendor_at", "payment_made_at")
+
+
+def _assess_due_at(change: Change) -> datetime | None:
+    """When the assessment is due: counsel is engaged inside that step (OB-S-4)."""
+    for step in change.playbook.steps if change.playbook else ():
+        if step.phase == Phase.ASSESS and step.id in change.record.steps:
+            return change.record.steps[step.id].due_at
+    return None
 
 
 def judge_decision(view: View, duty: Obligation, decision: str) -> Verdict:
@@ -95,17 +107,15 @@ def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> N
     judged = judge_decision(View(change), duty, decision.decision)
     current = {"decision": duty.decision, "outcome": duty.outcome}
     pass_or_refuse(change, judged, decision.overrides, current, details={"obligation_id": obligation_id})
-    rationale = (
-        require_reason(decision.rationale, "decide an obligation")
-        if decision.decision != "notify"
-        else decision.rationale
+    duty = decide(
+        duty,
+        decision.decision,
+        person_id=change.actor.id,
+        now=change.now,
+        rationale=decision.rationale,
+        opinion_reference=decision.opinion_reference,
     )
-    if decision.decision == "waived_by_counsel" and not decision.opinion_reference:
-        text = "is required: the reference of counsel's opinion"
-        raise Invalid(f"/opinion_reference {text}.", errors=[InputError("/opinion_reference", text)])
-    duty.decision, duty.rationale = decision.decision, rationale
-    duty.opinion_reference = decision.opinion_reference
-    duty.decided_by, duty.decided_at = change.person_id, change.now
+    change.record.obligations[obligation_id] = duty
     change.emit("obligation.decided", obligation_id=duty.id, rule=duty.rule_id, decision=duty.decision)
     if decision.carry_owner_id is not None:
         _carry(change, duty, decision, decision.carry_owner_id)

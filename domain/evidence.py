@@ -10,6 +10,7 @@ from domain.changes import Change
 from domain.doings import AHEAD_AT_MOST
 from domain.record import Evidence
 from domain.refusals import Conflict, InputError, Invalid
+from domain.timeline import instant_text
 
 RESTRICTED_KINDS = frozenset({"screenshot", "transcript", "email_original"})
 """Preserved prompts and messages may repeat the leaked data, so they are restricted unless said otherwise."""
@@ -83,7 +84,7 @@ def read_restricted(change: Change, evidence_id: str) -> None:
 
 def custody(change: Change, what: str) -> dict[str, Any]:
     """One entry of a chain of custody: who, what, when."""
-    return {"who": str(change.actor.id), "what": what, "when": change.now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+    return {"who": str(change.actor.id), "what": what, "when": instant_text(change.now)}
 
 
 def _check(change: Change, item: NewEvidence) -> None:

@@ -136,7 +136,11 @@ def speaking(view: View, event: Mapping[str, Any]) -> list[Gate]:
     ]
 
 
-def refusal_of(gate: Gate) -> tuple[str, str, list[Missing]]:
-    """A gate as the (id, message, missing) that a verdict carries."""
-    missing = [Missing(cast("MissingKind", m["kind"]), m["ref"], gate.message) for m in gate.missing]
+def refusal_of(view: View, gate: Gate) -> tuple[str, str, list[Missing]]:
+    """A gate as the (id, message, missing) that a verdict carries; what is fulfilled already is not missing."""
+    missing = [
+        Missing(cast("MissingKind", m["kind"]), m["ref"], gate.message)
+        for m in gate.missing
+        if not (m["ref"] in view.record.actions and is_fulfilled(view.record.actions[m["ref"]]))
+    ]
     return gate.id, gate.message, missing

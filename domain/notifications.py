@@ -14,6 +14,7 @@ from domain.actions import OPEN, RISK_OWNER
 from domain.changes import Change
 from domain.doings import Claim, require_reason, settle_claim
 from domain.gating import View, refusal_of, speaking
+from domain.obligation_decisions import notified
 from domain.overrides import Override, pass_or_refuse
 from domain.record import Notification, Record
 from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound
@@ -81,6 +82,8 @@ def judge(view: View, notification: Notification, transition: str) -> Verdict:
         state = f"The incident is {incident.status}."
     elif (notification.status, transition) not in TRANSITIONS:
         state = f"The notification is {notification.status}."
+    elif incident.declared_at is None and notification.kind in EXTERNAL_KINDS and transition != "not_required":
+        state = "Outside parties are told only about a declared incident: declare it, then assess."
     elif transition == "record_sent" and notification.status == "draft" and notification.kind in APPROVED_KINDS:
         state = "It has to be submitted and approved before it is sent."
     elif transition == "submit" and notification.kind not in APPROVED_KINDS:
@@ -116,7 +119,7 @@ def _gate_against(view: View, notification: Notification, transition: str) -> An
     operation = "notification.send" if transition == "record_sent" else "notification.not_required"
     about = {"kind": notification.kind, "action_id": notification.action_id or "", "reason": ""}
     gates = speaking(view, {"kind": operation, "step": "", "action": "", "notification": about})
-    return refusal_of(gates[0]) if gates else None
+    return refusal_of(view, gates[0]) if gates else None
 
 
 def write_notification(change: Change, message: Message) -> Notification:
@@ -220,7 +223,8 @@ def _record_sent(change: Change, notification: Notification, command: Notificati
     )
     duty = change.record.obligations.get(str(notification.obligation_id))
     if duty is not None and duty.notified_at is None and notification.kind in EXTERNAL_KINDS:
-        duty.notified_at = doing.occurred_at
+        duty = notified(duty, doing.occurred_at, person_id=change.person_id, now=change.now)
+        change.record.obligations[str(duty.id)] = duty
         change.emit("obligation.notified", occurred_at=doing.occurred_at, obligation_id=duty.id, rule=duty.rule_id)
 
 
@@ -283,6 +287,9 @@ def _check(change: Change, notification: Notification) -> None:
         if action.type not in ("notify_internal", "notify_external") or notification.kind not in kinds:
             text = f"does not fit {action.id}; use one of: {', '.join(sorted(kinds))}"
             raise Invalid(f"/kind {text}.", errors=[InputError("/kind", text)])
+    if notification.kind in INTERNAL_KINDS and notification.client_id is not None:
+        text = "a message to a client is a client_notice or a correction, not an internal one"
+        raise Invalid(f"/kind: {text}.", errors=[InputError("/kind", text)])
     if notification.kind == "briefing":
         named = names_in(f"{notification.subject}\n{notification.body}", change)
         if named:

@@ -5,7 +5,7 @@ from uuid import UUID
 from domain.changes import Change
 from domain.doings import require_reason
 from domain.record import Participant
-from domain.refusals import Forbidden, InputError, Invalid
+from domain.refusals import Conflict, Forbidden, InputError, Invalid
 
 
 def name_person_concerned(
@@ -41,3 +41,15 @@ def set_participant(change: Change, person_id: UUID, roles: list[str], involveme
     )
     change.record.participants[str(person_id)] = participant
     change.emit("participant.set", person_id=person_id, involvement=involvement, roles=roles)
+
+
+def add_participant(change: Change, person_id: UUID, roles: list[str], involvement: str, reason: str | None) -> None:
+    """Add somebody as asked. `hr` needs a reason (G-ALL-8). Raises Conflict on a closed record, Invalid otherwise."""
+    status = change.record.incident.status
+    if status in ("closed", "rejected"):
+        raise Conflict(f"The incident is {status}.", current={"status": status})
+    if person_id not in change.around.people:
+        raise Invalid("Unknown person.", errors=[InputError("/person_id", "is not an active person of this tenant")])
+    if "hr" in roles:
+        change.emit("participant.hr_added", person_id=person_id, reason=require_reason(reason, "add hr"))
+    set_participant(change, person_id, roles, involvement)

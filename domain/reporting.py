@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from domain.actors import Actor
 from domain.changes import Change, Surroundings
 from domain.deadlines import clock_start, deadline
-from domain.documentation import instant_text, new_documents, set_document
+from domain.documentation import new_documents, set_document
 from domain.fact_sheet import set_fact
 from domain.facts import is_derived
 from domain.glossary import DiscoveryMethod
@@ -19,6 +19,7 @@ from domain.participants import name_person_concerned
 from domain.playbooks import Playbook
 from domain.record import ExternalReference, Incident, Record
 from domain.refusals import InputError, Invalid
+from domain.timeline import instant_text
 
 AHEAD_AT_MOST = timedelta(seconds=60)
 TITLE_AT_MOST = 200

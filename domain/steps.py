@@ -73,7 +73,7 @@ def _gate_against(view: View, step: Step, transition: str) -> tuple[str, str, li
     open_actions = [a for a in actions_of(view, step.id) if not is_settled(a) and a.id not in view.exempt]
     gates = speaking(view, {"kind": "step.complete", "step": step.id})
     if gates:
-        gate, message, missing = refusal_of(gates[0])
+        gate, message, missing = refusal_of(view, gates[0])
         return gate, message, missing or _missing(view, open_actions)
     if open_actions:
         message = f"{step.id} has open actions: {', '.join(a.id for a in open_actions)}."

@@ -154,7 +154,10 @@ declare(
             "person": "left join people {t}_person"
             " on {t}_person.tenant_id = {t}.tenant_id and {t}_person.id = {t}.person_id"
         },
-        filters={"incident": Filter("{t}.incident_id = {v}::uuid")},
+        filters={
+            "incident": Filter("{t}.incident_id = {v}::uuid"),
+            "person": Filter("{t}.person_id = {v}::uuid"),
+        },
         sorts={"added_at": Sort("{t}.added_at", "timestamptz")},
         sort="added_at",
     )
@@ -167,7 +170,10 @@ declare(
         fields=plain("system instance key url source_id")
         | {"id": Field("{t}.external_id"), "reference_id": Field("{t}.id")}
         | instants("added_at"),
-        filters={"incident": Filter("{t}.incident_id = {v}::uuid")},
+        filters={
+            "incident": Filter("{t}.incident_id = {v}::uuid"),
+            "reference": Filter("{t}.id = {v}::uuid"),
+        },
         sorts={"added_at": Sort("{t}.added_at", "timestamptz")},
         sort="added_at",
     )
@@ -184,7 +190,7 @@ declare(
             "other": "left join incidents {t}_other"
             " on {t}_other.tenant_id = {t}.tenant_id and {t}_other.id = {t}.linked_incident_id"
         },
-        filters={"incident": Filter("{t}.incident_id = {v}::uuid")},
+        filters={"incident": Filter("{t}.incident_id = {v}::uuid"), "id": Filter("{t}.id = {v}::uuid")},
         sorts={"created_at": Sort("{t}.created_at", "timestamptz")},
         sort="created_at",
     )

@@ -1,7 +1,7 @@
 """What proves an incident: timeline, evidence, duties, control occurrences, signatures, exceptions."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Group, Noun, Sort, declare
+from app.reading import Field, Filter, Group, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
 DATA = (
@@ -43,6 +43,7 @@ declare(
             "stream_id": Filter("{t}.stream_id = {v}::uuid"),
             "kind": Filter("{t}.kind = any({v}::text[])"),
             "after": Filter("{t}.seq > {v}::integer"),
+            "seq": Filter("{t}.seq = {v}::integer"),
         },
         sorts={"seq": Sort("{t}.seq", "integer")},
         sort="seq",
@@ -81,13 +82,16 @@ declare(
         )
         | instants("clock_started_at due_at guideline_due_at decided_at notified_at")
         | {
+            "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
+            "disclaimer": Field("'decision support, not legal advice'::text"),
             "state": Field(
                 "case when {t}.notified_at is not null then 'notified' when {t}.decision in ('open','notify')"
                 " and {t}.outcome <> 'not_triggered' and {now} > {t}.due_at then 'overdue' else {t}.decision end"
-            )
+            ),
         },
         filters=OF_INCIDENT
         | {
+            "id": Filter("{t}.id = {v}::uuid"),
             "client_id": Filter("{t}.client_id = {v}::uuid"),
             "decision": Filter("{t}.decision = any({v}::text[])"),
             "outcome": Filter("{t}.outcome = any({v}::text[])"),

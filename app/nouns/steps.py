@@ -1,7 +1,7 @@
 """Steps, actions and documentation of an incident. Their texts come from the playbook version the incident pins."""
 
 from app.nouns.columns import instants, permitted, plain, sla_state
-from app.reading import Field, Filter, Group, Many, Noun, Sort, declare
+from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
 CURRENT = "{t}.generation = {t}_incident.generation"
@@ -43,6 +43,7 @@ declare(
                 }
             ),
             "allowed_transitions": permitted("{t}.allowed->'step'"),
+            "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
             "actions": Many(
                 "action",
                 "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id"
@@ -82,6 +83,12 @@ declare(
             "source": Field("{t}_text.source"),
             "basis": Field("{t}_text.basis"),
             "allowed_transitions": permitted("{t}_step.allowed->'actions'->{t}.id"),
+            "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
+            "step": One(
+                "step",
+                "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id"
+                " and {t}.generation = {p}.generation and {t}.id = {p}.step_id",
+            ),
         },
         joins={
             "incident": INCIDENT,

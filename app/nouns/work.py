@@ -1,9 +1,10 @@
 """What people do around an incident: notifications and follow-ups."""
 
 from app.nouns.columns import instants, permitted, plain
-from app.reading import Field, Filter, Noun, Sort, declare
+from app.reading import Field, Filter, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
+OF_ITS_INCIDENT = One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id")
 
 declare(
     Noun(
@@ -15,8 +16,9 @@ declare(
             "content_hash reason"
         )
         | instants("created_at due_at submitted_at approved_at sent_at sent_recorded_at acknowledged_at")
-        | {"allowed_transitions": permitted("{t}.allowed")},
+        | {"allowed_transitions": permitted("{t}.allowed"), "incident": OF_ITS_INCIDENT},
         filters=OF_INCIDENT
+        | {"id": Filter("{t}.id = {v}::uuid")}
         | {"kind": Filter("{t}.kind = any({v}::text[])"), "status": Filter("{t}.status = any({v}::text[])")},
         sorts={"created_at": Sort("{t}.created_at", "timestamptz")},
         sort="created_at",
@@ -40,6 +42,7 @@ declare(
             )
         },
         filters=OF_INCIDENT
+        | {"id": Filter("{t}.id = {v}::uuid")}
         | {"owner": Filter("{t}.owner_id = {v}::uuid"), "status": Filter("{t}.status = any({v}::text[])")},
         sorts={"due_at": Sort("{t}.due_at", "timestamptz")},
         sort="due_at",

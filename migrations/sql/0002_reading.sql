@@ -1,18 +1,26 @@
 -- Stored transitions, matched with the caller: `permit` becomes `person` where somebody else may do it but not this one.
 -- What is stored says any_role (a role that may), only_persons (ids that may), not_persons (ids that may not, four eyes)
 -- and needs_person (no service account). Nothing in it depends on the clock, and nothing is decided here: writes decide.
+-- A loop, since it runs for every action of an incident: half the cost of aggregating the elements in a sub-select.
 CREATE FUNCTION permitted(allowed jsonb, roles text[], person uuid) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
+DECLARE
+    me constant text := person;
+    one jsonb;
+    found jsonb := '[]';
 BEGIN
-    RETURN CASE WHEN allowed IS NULL OR allowed = '[]' THEN '[]'::jsonb ELSE (
-        SELECT jsonb_agg(CASE
-            WHEN (t->'any_role' ?| roles OR t->'only_persons' ? person::text)
-                AND NOT coalesce(t->'not_persons' ? person::text, false)
-                AND (person IS NOT NULL OR NOT coalesce((t->>'needs_person')::boolean, false))
-            THEN jsonb_strip_nulls(jsonb_build_object('transition', t->'transition', 'permit', t->'permit',
-                'gate', t->'gate', 'message', t->'message', 'missing', coalesce(t->'missing', '[]')))
-            ELSE jsonb_build_object('transition', t->'transition', 'permit', 'person', 'missing', '[]'::jsonb)
-            END ORDER BY n)
-        FROM jsonb_array_elements(allowed) WITH ORDINALITY AS a(t, n)) END;
+    FOR n IN 0 .. coalesce(jsonb_array_length(allowed), 0) - 1 LOOP
+        one := allowed -> n;
+        IF (one -> 'any_role' ?| roles OR one -> 'only_persons' ? me)
+            AND (one -> 'not_persons' ? me) IS NOT TRUE
+            AND (me IS NOT NULL OR (one -> 'needs_person') IS DISTINCT FROM 'true') THEN
+            found := found || ('{"gate": null, "message": null, "missing": []}'::jsonb
+                || (one - '{any_role,only_persons,not_persons,needs_person}'::text[]));
+        ELSE
+            found := found || ('{"gate": null, "message": null, "missing": [], "permit": "person"}'::jsonb
+                || jsonb_build_object('transition', one -> 'transition'));
+        END IF;
+    END LOOP;
+    RETURN found;
 END
 $$;

@@ -1,0 +1,113 @@
+"""Actions: the checklist of each step, with typed inputs, outcomes and what may be done next."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from pydantic import Field
+from starlette.responses import Response
+
+from api.calls import Call
+from api.fields import AllowedTransition, In, IncidentBrief, Instant, JsonObject, Out, Overrides, Reason, Text
+from api.routing import declares, router
+from api.shapes import shape_of
+from app.answers import Answer, answer
+from app.authentication import Principal
+from app.database import Db
+from app.incidents import change_incident, incident_ref
+from app.reading import read_matching
+from domain.actions import ActionCommand, transition_action
+from domain.glossary import ActionStatus, ActionType, Requirement
+
+routes = router("Actions")
+
+
+class Approval(Out):
+    """Who approved an outcome, in which role."""
+
+    person_id: UUID
+    role: str
+    outcome: str | None
+    note: str | None
+    at: datetime
+
+
+class Action(Out):
+    """One action of a step. `inputs` carry a JSON Schema each, so that a form draws itself."""
+
+    id: str
+    text: str
+    type: ActionType
+    requirement: Requirement
+    status: ActionStatus
+    inputs: list[JsonObject]
+    outcomes: list[str]
+    outcome: str | None
+    fills: list[str]
+    role: str | None
+    closing: bool
+    source: str
+    basis: str | None
+    values: JsonObject | None
+    note: str | None
+    reason: str | None
+    due_at: datetime | None
+    occurred_at: datetime | None
+    recorded_at: datetime | None
+    performed_by: UUID | None
+    recorded_by: UUID | None
+    late_entry: bool
+    evidence_ids: list[UUID]
+    approvals: list[JsonObject]
+    allowed_transitions: list[AllowedTransition]
+
+
+class StepOfAction(Out):
+    """The step of an action, as a transition answers it."""
+
+    id: str
+    status: str
+    allowed_transitions: list[AllowedTransition]
+
+
+class ActionAnswer(Action):
+    """A changed action with its step and its incident."""
+
+    step: StepOfAction
+    incident: IncidentBrief
+
+
+class ActionTransition(In):
+    """What to do with an action. `inputs` are named in the action; `outcome` is one of its outcomes."""
+
+    transition: Literal["complete", "approve", "skip", "unavailable", "reopen"]
+    inputs: Annotated[dict[str, Any], Field(default_factory=dict, max_length=50)]
+    outcome: Annotated[str, Field(max_length=100)] | None = None
+    note: Text | None = None
+    evidence_ids: Annotated[list[UUID], Field(default_factory=list, max_length=100)]
+    reason: Reason | None = None
+    occurred_at: Instant | None = None
+    performed_by: UUID | None = None
+    overrides: Overrides
+
+
+OPERATIONS = ("action.complete", "decision.approve", "action.skip", "action.unavailable", "action.reopen")
+
+
+@routes.post(
+    "/incidents/{incident_id}/actions/{action_id}/transitions",
+    **declares(OPERATIONS, answer=ActionAnswer, refuses=[409]),
+)
+async def transition(call: Call, incident_id: str, action_id: str, body: ActionTransition) -> Response:
+    """Complete, approve, skip or reopen an action, or mark evidence as unavailable."""
+    command = msgspec.convert(body.model_dump(), ActionCommand)
+
+    async def use_case(db: Db, principal: Principal) -> Answer:
+        record = await change_incident(
+            db, principal, incident_ref(incident_id), lambda change: transition_action(change, action_id, command)
+        )
+        filters = {"incident": record.incident.id, "id": action_id}
+        return answer(await read_matching(db, "action", shape_of(ActionAnswer, "action"), filters, principal))
+
+    return await call.write(None, use_case)

@@ -1,0 +1,42 @@
+"""My work: what waits for the caller, due first."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from starlette.responses import Response
+
+from api.calls import Call
+from api.fields import Out
+from api.routing import declares, router
+from app.work import read_work
+
+routes = router("Me")
+
+
+class WorkItem(Out):
+    """Something that waits for the caller. `ref` is a step, an action, a notification or a follow-up."""
+
+    kind: Literal["step", "approval", "sign_off", "follow_up"]
+    incident_id: UUID
+    number: str
+    title: str
+    severity: str
+    ref: str
+    what: str | None
+    status: str
+    due_at: datetime | None
+    overdue: bool
+
+
+class Work(Out):
+    """At most 200 items, due first."""
+
+    items: list[WorkItem]
+    server_time: datetime
+
+
+@routes.get("/me/work", **declares("me.read", answer=Work))
+async def mine(call: Call) -> Response:
+    """My steps, approvals and follow-ups."""
+    return await call.read("me.read", read_work)

@@ -1,0 +1,65 @@
+"""What waits for one person: steps, approvals and follow-ups, due first, in one statement."""
+
+from app.authentication import Principal
+from app.database import Db
+
+LIMIT = 200
+
+# A step is mine when it is assigned to me, or unassigned in an incident that I may act in by role.
+_WORK = """
+WITH steps AS (
+  SELECT 'step' AS kind, i.id AS incident_id, i.number, i.title, i.severity, s.id AS ref, t.title AS what,
+         s.due_at, s.breach_at, s.status
+  FROM step_runs s
+  JOIN incidents i ON i.tenant_id = s.tenant_id AND i.id = s.incident_id AND i.generation = s.generation
+  LEFT JOIN playbook_steps t ON t.hash = i.playbook_hash AND t.id = s.id
+  WHERE s.tenant_id = $1 AND i.status IN ('in_progress', 'contained', 'post_incident', 'on_hold', 'reopened')
+    AND i.current_step = s.id AND s.status NOT IN ('completed', 'skipped')
+    AND (s.assignee_id = $2 OR (s.assignee_id IS NULL AND (i.assignee_id = $2 OR EXISTS (
+          SELECT 1 FROM unnest(t.owner_roles) r WHERE r = ANY ($3::text[])
+          UNION ALL SELECT 1 FROM incident_members m
+            WHERE m.tenant_id = i.tenant_id AND m.incident_id = i.id AND m.member_id = $2
+              AND t.owner_roles && '{reporting_staff,any_staff}'::text[]))))
+), approvals AS (
+  SELECT 'approval', i.id, i.number, i.title, i.severity, n.id::text, 'Approve: ' || n.subject,
+         n.due_at, n.due_at, n.status
+  FROM notifications n JOIN incidents i ON i.tenant_id = n.tenant_id AND i.id = n.incident_id
+  WHERE n.tenant_id = $1 AND n.status = 'in_review' AND n.author_id <> $2
+    AND ($3::text[] && '{risk_owner,legal_counsel}'::text[] OR EXISTS (
+      SELECT 1 FROM people p WHERE p.tenant_id = n.tenant_id AND p.id = n.author_id AND p.manager_id = $2))
+  UNION ALL
+  SELECT 'approval', i.id, i.number, i.title, i.severity, a.id, 'Approve that the evidence is unavailable',
+         s.due_at, s.breach_at, a.status
+  FROM action_runs a
+  JOIN incidents i ON i.tenant_id = a.tenant_id AND i.id = a.incident_id AND i.generation = a.generation
+  JOIN step_runs s ON s.tenant_id = a.tenant_id AND s.incident_id = a.incident_id
+    AND s.generation = a.generation AND s.id = a.step_id
+  WHERE a.tenant_id = $1 AND a.status = 'unavailable' AND a.approvals = '[]' AND 'risk_owner' = ANY ($3::text[])
+    AND a.recorded_by IS DISTINCT FROM $2 AND i.status NOT IN ('closed', 'rejected')
+), signatures AS (
+  SELECT 'sign_off', i.id, i.number, i.title, i.severity, i.number, 'Second signature', i.next_due_at, i.next_due_at,
+         i.status
+  FROM incidents i
+  WHERE i.tenant_id = $1 AND i.status IN ('contained', 'post_incident', 'in_progress')
+    AND i.severity_highest IN ('SEV1', 'SEV2') AND $3::text[] && '{executive_leadership,legal_counsel}'::text[]
+    AND EXISTS (SELECT 1 FROM signatures g WHERE g.tenant_id = i.tenant_id AND g.incident_id = i.id
+                AND g.voided_at IS NULL AND g.person_id <> $2)
+), follow_ups AS (
+  SELECT 'follow_up', i.id, i.number, i.title, i.severity, f.id::text, f.title, f.due_at, f.due_at, f.status
+  FROM follow_ups f JOIN incidents i ON i.tenant_id = f.tenant_id AND i.id = f.incident_id
+  WHERE f.tenant_id = $1 AND f.owner_id = $2 AND f.status IN ('open', 'in_progress')
+), work AS (
+  SELECT * FROM steps UNION ALL SELECT * FROM approvals UNION ALL SELECT * FROM signatures
+  UNION ALL SELECT * FROM follow_ups ORDER BY due_at NULLS LAST, number LIMIT $4
+)
+SELECT json_build_object('items', coalesce(json_agg(json_build_object(
+  'kind', kind, 'incident_id', incident_id, 'number', number, 'title', title, 'severity', severity, 'ref', ref,
+  'what', what, 'status', status, 'due_at', instant(due_at), 'overdue', coalesce(now() > breach_at, false))
+  ORDER BY due_at NULLS LAST, number), '[]'), 'server_time', instant(now()))::text FROM work
+"""
+
+
+async def read_work(db: Db, principal: Principal) -> str:
+    """The work of the caller as JSON text {"items": [...], "server_time"}; nothing for a service account."""
+    text: str = await db.value(_WORK, db.tenant_id, principal.person_id, list(principal.roles), LIMIT)
+    return text
