@@ -232,7 +232,8 @@ _FILTER_TABLES = {
 @lru_cache(maxsize=1024)
 def _statement(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
     """One statement for these tables: incident first, then its children, then events, filters and queue."""
-    parts = [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
+    parts = ["given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"]  # so that each parameter has a type
+    parts += [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
     for index, table in enumerate(tables):
         parts.append(f"rows_{index} AS ({_upsert(table, 5 + index)})")
     parts.append(f"told AS ({INSERT_EVENTS.format(rows='framed')})")

@@ -99,7 +99,7 @@ declare(
         },
         where=CURRENT,
         filters=OF_INCIDENT | {"id": Filter("{t}.id = {v}::text"), "step": Filter("{t}.step_id = {v}::text")},
-        sorts={"position": Sort("({t}_step.position * 1000 + {t}.position)", "integer")},
+        sorts={"position": Sort("({t}.step_id || ' ' || lpad({t}.position::text, 4, '0'))", "text")},
         sort="position",
     )
 )
