@@ -18,11 +18,10 @@ def clean_filename(name: str) -> str:
     At most FILENAME_CHARACTERS_MAX characters, the extension kept; NAMELESS where nothing is left.
     """
     last = re.split(r"[/\\]", name[:16_384])[-1]
-    normal = unicodedata.normalize("NFC", last)
+    spaced = re.sub(r"\s+", " ", last)
     # Categories C*: control, format (direction overrides hide an extension), surrogates, private use, unassigned.
-    visible = "".join(c if c.isprintable() or c.isspace() else "" for c in normal)
-    visible = "".join(c for c in visible if not unicodedata.category(c).startswith("C"))
-    clean = _UNSAFE.sub("_", re.sub(r"\s+", " ", visible)).strip(" .")
+    visible = "".join(c for c in spaced if not unicodedata.category(c).startswith("C"))
+    clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", visible)).strip(" .")
     if not clean:
         return NAMELESS
     if _DEVICES.match(clean):

@@ -88,11 +88,28 @@ _TEXTS = {
     "xml": "application/xml",
     "har": "application/json",
 }
-_PLAIN = frozenset({"txt", "text", "log", "conf", "cfg", "ini", "toml", "env", "diff", "patch", "srt", "asc", "sig", "pem"})
+_PLAIN = frozenset(
+    {"txt", "text", "log", "conf", "cfg", "ini", "toml", "env", "diff", "patch", "srt", "asc", "sig", "pem"}
+)
 _OPAQUE = frozenset({"bin", "dat", "dmp", "mem", "raw", "img", "vmem", "etl", "trace", "p7m", "p7s", "gpg", "age"})
 _RUNS = frozenset(
-    "exe dll com scr pif cpl msi msp msix appx bat cmd ps1 psm1 vbs vbe js jse mjs wsf wsh hta lnk url jar apk app dmg"
-    " pkg deb rpm sh bash zsh command desktop reg inf sys drv ocx iso vhd vhdx chm xll application gadget".split()
+    {"exe", "dll", "com", "scr", "pif", "cpl", "sys", "drv", "ocx", "xll", "msi", "msp", "msix", "appx", "application"}
+    | {"bat", "cmd", "ps1", "psm1", "vbs", "vbe", "js", "jse", "mjs", "wsf", "wsh", "hta", "lnk", "url", "reg", "inf"}
+    | {"sh", "bash", "zsh", "command", "desktop", "jar", "apk", "app", "dmg", "pkg", "deb", "rpm", "chm", "gadget"}
+    | {"iso", "vhd", "vhdx"}
+)
+# ELF, a script's first line, Mach-O in four orders, Java and fat Mach-O, WebAssembly, Dalvik, a Windows shortcut.
+_PROGRAMS = (
+    b"\x7fELF",
+    b"#!",
+    b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"\0asm",
+    b"dex\n",
+    b"L\0\0\0\x01\x14\x02\0",
 )
 ACTIVE = frozenset({"text/html", "image/svg+xml", "application/xml", "multipart/related", "application/rtf"})
 """Types that a program would run or follow when it shows them: told as data, answered as a plain download."""
@@ -167,14 +184,9 @@ def _is_text(head: bytes) -> bool:
 
 
 def _is_program(head: bytes) -> bool:
-    if head.startswith(b"MZ") and b"\0" in head:
-        return True
-    if head.startswith(b"#!"):
-        return True
-    return head.startswith(
-        (b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
-        + (b"\xca\xfe\xba\xbe", b"\0asm", b"dex\n", b"L\0\0\0\x01\x14\x02\0")
-    )
+    if head.startswith(b"MZ"):
+        return b"\0" in head  # without one it is a text that begins so
+    return head.startswith(_PROGRAMS)
 
 
 def _refused(reason: str) -> Invalid:

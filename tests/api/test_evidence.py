@@ -1,0 +1,403 @@
+"""Evidence over HTTP: streamed in whole or not at all, handed out unchanged and as a download."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import pytest
+
+from app.database import Database
+from app.evidence_store import EvidenceStore
+from app.evidence_sweep import sweep
+from app.settings import Settings
+from tests.conftest import serving
+from tests.people import add_person, report
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
+RESTRICTED = {"kind": "transcript"}
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+async def incident(http: httpx.AsyncClient) -> dict[str, Any]:
+    """A declared incident of the data leakage playbook."""
+    return await report(http, playbook="data-leakage")
+
+
+@pytest.fixture
+def evidence_folder(settings: Settings, tenant: Any) -> Path:
+    return settings.data_dir / "evidence" / str(tenant.tenant_id)
+
+
+async def attach(http: httpx.AsyncClient, incident: dict[str, Any], data: bytes = PNG, **members: Any) -> Any:
+    """Attach a file by a form."""
+    name = members.pop("filename", "prompt.png")
+    headers = members.pop("headers", None)
+    url = f"/v1/incidents/{incident['number']}/evidence"
+    return await http.post(url, files={"file": (name, data)}, data=members, headers=headers)
+
+
+def incoming(settings: Settings) -> list[str]:
+    folder = settings.data_dir / "evidence" / ".incoming"
+    return os.listdir(folder) if folder.exists() else []
+
+
+async def listed(http: httpx.AsyncClient, incident: dict[str, Any]) -> list[dict[str, Any]]:
+    return (await http.get(f"/v1/incidents/{incident['id']}/evidence")).json()["items"]
+
+
+async def test_a_form_attaches_a_file(
+    http: httpx.AsyncClient, incident: dict[str, Any], evidence_folder: Path, tenant: Any
+) -> None:
+    answer = await attach(http, incident, kind="screenshot", action_id="DL.1.2", title="The prompt")
+    assert answer.status_code == 201, answer.text
+    item = answer.json()
+    assert answer.headers["location"] == f"/v1/evidence/{item['id']}"
+    assert item["sha256"] == digest(PNG)
+    assert item["size"] == len(PNG)
+    assert item["media_type"] == "image/png"
+    assert item["sensitivity"] == "restricted"
+    assert item["attached_by"] == {"kind": "person", "id": str(tenant.person_id)}
+    assert item["custody"][0]["what"] == "received and hashed"
+    assert (evidence_folder / digest(PNG)).read_bytes() == PNG
+    assert (await http.get(f"/v1/evidence/{item['id']}")).json() == item
+    assert await listed(http, incident) == [item]
+    events = (await http.get(f"/v1/incidents/{incident['id']}/timeline")).json()["items"]
+    assert any(e["kind"] == "evidence.attached" and e["data"]["sha256"] == digest(PNG) for e in events)
+
+
+async def test_a_raw_body_attaches_a_file(http: httpx.AsyncClient, incident: dict[str, Any]) -> None:
+    url = f"/v1/incidents/{incident['id']}/evidence"
+    params = {"filename": "r\u00e9sum\u00e9.log", "kind": "log_extract", "collected_at": incident["discovered_at"]}
+    answer = await http.post(url, params=params, content=b"one line\n")
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["filename"] == "r\u00e9sum\u00e9.log"
+    assert answer.json()["collected_at"] == incident["discovered_at"]
+    assert answer.json()["sensitivity"] == "internal"
+
+
+async def test_a_download_is_an_inert_attachment(http: httpx.AsyncClient, incident: dict[str, Any]) -> None:
+    page = b"<!DOCTYPE html><script>alert(1)</script>"
+    item = (await attach(http, incident, page, filename='..\\x\u202e"\u00e9.html', kind="document")).json()
+    answer = await http.get(f"/v1/evidence/{item['id']}/content")
+    assert answer.content == page
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert (
+        answer.headers["content-disposition"]
+        == f"attachment; filename=\"x__.html\"; filename*=UTF-8''{quote('x_é.html')}"
+    )
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("sandbox")
+    assert answer.headers["cache-control"] == "no-store"
+    head = await http.head(f"/v1/evidence/{item['id']}/content")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(page))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "first", "last"),
+    [
+        ("bytes=0-0", 206, 0, 1),
+        ("bytes=10-19", 206, 10, 20),
+        ("bytes=100-", 206, 100, None),
+        ("bytes=-7", 206, -7, None),
+        ("bytes=0-999999999", 206, 0, None),
+        (f"bytes={len(PNG)}-", 416, 0, 0),
+        ("bytes=5-2", 416, 0, 0),
+        ("bytes=-0", 416, 0, 0),
+        ("bytes=" + ",".join(f"{n}-{n}" for n in range(1_000)), 200, 0, None),
+        ("lines=1-2", 200, 0, None),
+    ],
+)
+async def test_it_answers_one_range(
+    http: httpx.AsyncClient, incident: dict[str, Any], asked: str, status: int, first: int, last: int | None
+) -> None:
+    item = (await attach(http, incident, kind="document")).json()
+    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers={"Range": asked})
+    assert answer.status_code == status
+    if status == 416:
+        assert answer.headers["content-range"] == f"bytes */{len(PNG)}"
+    else:
+        assert answer.content == PNG[first:last]
+
+
+async def test_a_range_of_another_version_answers_the_whole(http: httpx.AsyncClient, incident: dict[str, Any]) -> None:
+    item = (await attach(http, incident, kind="document")).json()
+    headers = {"Range": "bytes=0-3", "If-Range": '"0000"'}
+    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers=headers)
+    assert (answer.status_code, answer.content) == (200, PNG)
+
+
+async def test_opening_a_restricted_file_is_told_before_it_leaves(
+    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, tenant: Any
+) -> None:
+    item = (await attach(http, incident, **RESTRICTED)).json()
+    auditor = await add_person(database, tenant.tenant_id, "auditor")
+    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers=auditor.headers)
+    assert (answer.status_code, answer.content) == (200, PNG)
+    events = (await http.get(f"/v1/incidents/{incident['id']}/timeline")).json()["items"]
+    read = [e for e in events if e["kind"] == "evidence.read"]
+    assert [e["actor"]["id"] for e in read] == [str(auditor.id)]
+    assert read[0]["data"] == {"evidence_id": item["id"]}
+    custody = (await http.get(f"/v1/evidence/{item['id']}")).json()["custody"]
+    assert custody[-1]["who"] == str(auditor.id)
+    assert custody[-1]["what"] == "content read"
+
+
+@pytest.mark.parametrize(
+    ("role", "status"), [("legal_counsel", 200), ("compliance", 403), ("communications", 403), ("it_security", 200)]
+)
+async def test_who_may_open_a_restricted_file(
+    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, tenant: Any, role: str, status: int
+) -> None:
+    item = (await attach(http, incident, **RESTRICTED)).json()
+    somebody = await add_person(database, tenant.tenant_id, role)
+    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers=somebody.headers)
+    assert answer.status_code == status
+    assert (await http.get(f"/v1/evidence/{item['id']}", headers=somebody.headers)).status_code == 200
+
+
+async def test_a_reporter_opens_what_it_attached_and_nothing_else_that_is_restricted(
+    http: httpx.AsyncClient, database: Database, tenant: Any
+) -> None:
+    member = await add_person(database, tenant.tenant_id)
+    incident = await report(http, headers=member.headers)
+    mine = await attach(http, incident, headers=member.headers, **RESTRICTED)
+    assert mine.status_code == 201, mine.text
+    other = (await attach(http, incident, PNG + b"2", **RESTRICTED)).json()
+    assert (await http.get(f"/v1/evidence/{mine.json()['id']}/content", headers=member.headers)).status_code == 200
+    assert (await http.get(f"/v1/evidence/{other['id']}/content", headers=member.headers)).status_code == 403
+
+
+async def test_a_damaged_file_is_never_served(
+    http: httpx.AsyncClient, incident: dict[str, Any], evidence_folder: Path
+) -> None:
+    item = (await attach(http, incident, kind="document")).json()
+    url = f"/v1/evidence/{item['id']}/content"
+    assert (await http.get(url, headers={"Range": "bytes=0-3"})).status_code == 206
+    path = evidence_folder / digest(PNG)
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.seek(1_000)
+        file.write(b"changed")
+    for headers in ({}, {"Range": "bytes=0-3"}):
+        answer = await http.get(url, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (503, "evidence-damaged")
+        assert b"PNG" not in answer.content
+    path.unlink()
+    assert (await http.get(url)).json()["code"] == "evidence-damaged"
+    healed = await attach(http, incident, kind="document")
+    assert healed.status_code == 200
+    assert (await http.get(url)).content == PNG
+
+
+async def test_the_same_upload_twice_at_once_makes_one_record(
+    http: httpx.AsyncClient, incident: dict[str, Any]
+) -> None:
+    answers = await asyncio.gather(*(attach(http, incident, kind="document") for _ in range(5)))
+    assert sorted(a.status_code for a in answers) == [200, 200, 200, 200, 201]
+    assert len({a.json()["id"] for a in answers}) == 1
+    assert len(await listed(http, incident)) == 1
+
+
+async def test_a_repeated_key_answers_alike_whatever_the_boundary(
+    http: httpx.AsyncClient, incident: dict[str, Any]
+) -> None:
+    headers = {"Idempotency-Key": "upload-1"}
+    first = await attach(http, incident, kind="document", headers=headers)
+    second = await attach(http, incident, kind="document", headers=headers)
+    assert first.status_code == second.status_code == 201
+    assert first.json() == second.json()
+    assert second.headers["idempotency-replayed"] == "true"
+    other = await attach(http, incident, PNG + b"!", kind="document", headers=headers)
+    assert other.json()["code"] == "idempotency-key-reused"
+
+
+@pytest.mark.parametrize(
+    ("data", "filename"),
+    [
+        (b"MZ\x90\0" + b"\0" * 100, "tool.png"),
+        (b"\x7fELF" + b"\0" * 100, "tool"),
+        (b"GIF89a<script>", "a.html"),
+        (b"", "empty.txt"),
+        (b"echo", "run.cmd"),
+    ],
+)
+async def test_it_refuses_a_file_that_is_not_what_it_says(
+    http: httpx.AsyncClient, incident: dict[str, Any], settings: Settings, data: bytes, filename: str
+) -> None:
+    answer = await attach(http, incident, data, filename=filename)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/file"
+    assert await listed(http, incident) == []
+    assert incoming(settings) == []
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"kind": "gossip"},
+        {"unknown": "x"},
+        {"action_id": "XX.9.9"},
+        {"supersedes_id": "00000000-0000-7000-8000-000000000000"},
+        {"collected_by": "00000000-0000-7000-8000-000000000000"},
+        {"collected_at": "2999-01-01T00:00:00Z"},
+        {"title": "a\ud800".encode("utf-8", "surrogatepass")},
+        {"title": "a\0b"},
+        {"title": "x" * 201},
+    ],
+)
+async def test_it_refuses_wrong_details(
+    http: httpx.AsyncClient, incident: dict[str, Any], members: dict[str, Any]
+) -> None:
+    answer = await attach(http, incident, **members)
+    assert answer.status_code in {400, 422}
+    assert await listed(http, incident) == []
+
+
+async def test_a_stranger_to_the_incident_attaches_and_sees_nothing(
+    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, tenant: Any, evidence_folder: Path
+) -> None:
+    item = (await attach(http, incident, kind="document")).json()
+    member = await add_person(database, tenant.tenant_id)
+    from app.tenants import create_tenant
+
+    other = await create_tenant(database, "Another provider")
+    for headers in (member.headers, {"Authorization": f"Bearer {other.key}"}):
+        assert (await attach(http, incident, PNG + b"?", headers=headers)).status_code == 404
+        for url in (f"/v1/evidence/{item['id']}", f"/v1/evidence/{item['id']}/content"):
+            assert (await http.get(url, headers=headers)).status_code == 404
+        assert (await http.get(f"/v1/incidents/{incident['id']}/evidence", headers=headers)).status_code == 404
+    assert len(os.listdir(evidence_folder)) == 1, "they were refused before their bytes were taken"
+
+
+@pytest.fixture
+async def small(settings: Settings, tenant: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Settings]]:
+    """A service that holds little evidence and waits briefly."""
+    from api.server import create_api
+
+    limits = {"evidence_file_bytes_max": 100_000, "evidence_incident_bytes_max": 150_000, "body_stall_seconds": 0.4}
+    little = settings.model_copy(update=limits)
+    async with serving(create_api(little)) as address:
+        headers = {"Authorization": f"Bearer {tenant.key}"}
+        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30, trust_env=False) as http:
+            yield http, little
+
+
+async def test_a_chunked_upload_past_the_cap_is_cut(small: tuple[httpx.AsyncClient, Settings]) -> None:
+    http, settings = small
+    incident = await report(http)
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1_000):
+            sent += 10_000
+            yield b"x" * 10_000
+
+    url = f"/v1/incidents/{incident['id']}/evidence"
+    try:
+        answer = await http.post(url, params={"filename": "a.txt"}, content=endless())
+        assert answer.status_code == 413
+    except httpx.TransportError:
+        pass  # the connection closes while the rest is still being sent
+    assert sent < 10_000_000
+    assert incoming(settings) == []
+    declared = await http.post(url, params={"filename": "a.txt"}, content=b"x" * 100_001)
+    assert (declared.status_code, declared.json()["code"]) == (413, "payload-too-large")
+    assert (await http.post(url, params={"filename": "a.txt"}, content=b"x" * 100_000)).status_code == 201
+    again = await http.post(url, params={"filename": "b.txt"}, content=b"y" * 60_000)
+    assert again.status_code == 413
+    assert len(await listed(http, incident)) == 1
+
+
+async def test_a_stalled_upload_is_cut_and_leaves_nothing(
+    small: tuple[httpx.AsyncClient, Settings], tenant: Any
+) -> None:
+    http, settings = small
+    incident = await report(http)
+    reader, writer = await begin_upload(http, incident, tenant.key, b"x" * 1_000, length=2_000, kind="text/plain")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"connection: close" in answer.lower()
+    assert incoming(settings) == []
+
+
+async def begin_upload(
+    http: httpx.AsyncClient, incident: dict[str, Any], key: str, part: bytes, *, length: int, kind: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Send the first part of an upload through a socket that the test holds."""
+    place = urlsplit(str(http.base_url))
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = (
+        f"POST /v1/incidents/{incident['id']}/evidence HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
+    )
+    writer.write(head.encode() + part)
+    await writer.drain()
+    return reader, writer
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+async def test_an_upload_that_breaks_off_leaves_nothing(
+    http: httpx.AsyncClient, incident: dict[str, Any], settings: Settings, tenant: Any, share: float
+) -> None:
+    form = httpx.Request("POST", "http://x", files={"file": ("a.png", PNG * 20)})
+    body = form.read()
+    part, kind = body[: int(len(body) * share)], form.headers["content-type"]
+    _, writer = await begin_upload(http, incident, tenant.key, part, length=len(body), kind=kind)
+    await asyncio.sleep(0.1)
+    writer.close()
+    for _ in range(50):
+        if not incoming(settings):
+            break
+        await asyncio.sleep(0.05)
+    assert incoming(settings) == []
+    assert await listed(http, incident) == []
+
+
+async def test_a_form_without_its_end_or_its_file_is_refused(http: httpx.AsyncClient, incident: dict[str, Any]) -> None:
+    url = f"/v1/incidents/{incident['id']}/evidence"
+    form = httpx.Request("POST", "http://x", files={"file": ("a.png", PNG)})
+    kind = {"Content-Type": form.headers["content-type"]}
+    body = form.read()
+    cut = await http.post(url, headers=kind, content=body[: body.rindex(b"\r\n--")])
+    assert (cut.status_code, cut.json()["code"]) == (400, "invalid-form")
+    empty = await http.post(url, files={"other": (None, b"x")})
+    assert (empty.status_code, empty.json()["code"]) == (400, "invalid-form")
+    bare = await http.post(url, headers={"Content-Type": "multipart/form-data"}, content=b"x")
+    assert bare.status_code == 400
+    twice = await http.post(url, files=[("file", ("a.png", PNG)), ("file", ("b.png", PNG))])
+    assert twice.status_code == 400
+    packed = await http.post(url, headers={"Content-Encoding": "gzip"}, content=PNG)
+    assert packed.status_code == 415
+    assert await listed(http, incident) == []
+
+
+async def test_a_sweep_removes_what_no_record_names(
+    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, settings: Settings, tenant: Any
+) -> None:
+    item = (await attach(http, incident, kind="document")).json()
+    store = EvidenceStore(settings.data_dir / "evidence")
+    async with store.receive(tenant.tenant_id) as receiving:
+        await receiving.write(b"nobody's")
+        orphan = await receiving.keep()
+    assert await sweep(database, store, tenant.tenant_id) == 0, "it is too young"
+    for name in (orphan.sha256, item["sha256"]):
+        os.utime(store.path(tenant.tenant_id, name), (0, 0))
+    async with database.transaction(tenant.tenant_id) as db:
+        lock = "select pg_advisory_xact_lock_shared(hashtextextended($1, 2))"
+        await db.execute(lock, f"{tenant.tenant_id}\n{orphan.sha256}")
+        assert await sweep(database, store, tenant.tenant_id) == 0, "it is being recorded at this moment"
+    assert await sweep(database, store, tenant.tenant_id) == 1
+    assert not await store.has(tenant.tenant_id, orphan.sha256)
+    assert (await http.get(f"/v1/evidence/{item['id']}/content")).content == PNG
