@@ -85,6 +85,7 @@ class Doorkeeper:
         """Count a wrong credential against the address and, from the same address, against the key's prefix."""
         now, address = time.monotonic(), request.scope["holdfast.address"]
         self._known.pop(claim.hash, None)
+        del request.scope["holdfast.claim"]  # answered for: `prove` need not ask again
         log.warning("authentication failed", prefix=claim.prefix[:12], address=address)
         verdict = self._refused.take(address, now)
         if not verdict.allowed:

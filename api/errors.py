@@ -101,22 +101,8 @@ CODE_OF_STATUS = {400: "invalid-input", 401: "unauthenticated", 403: "forbidden"
     413: "payload-too-large",
     415: "unsupported-media-type",
 }
-# What the database says when it cannot work now: away, full, starting, overloaded, or held up by others.
-AWAY = (
-    DatabaseAway,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.InvalidCachedStatementError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresSystemError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    ConnectionError,
-    TimeoutError,
-)
+# The database cannot work now; what else it says of being away, `app.database` has already put into these words.
+AWAY = (DatabaseAway, asyncpg.TransactionRollbackError, asyncpg.InvalidCachedStatementError)
 REASONS = {"extra_forbidden": "unknown field", "missing": "needed"}
 
 
@@ -190,7 +176,8 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _away(request: Request, error: Exception) -> Response:
     log.warning("database away", error=type(error).__name__)
-    return problem_of(Unavailable(), 503, request_id(request))
+    seconds = error.retry_after_seconds if isinstance(error, DatabaseAway) else 1
+    return problem_of(Unavailable(seconds), 503, request_id(request))
 
 
 async def _data(request: Request, error: Exception) -> Response:

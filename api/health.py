@@ -43,15 +43,19 @@ class Readiness:
 
 
 async def _alive(request: Request) -> Response:
-    return JSONResponse({"status": "ok"})
+    return _said({"status": "ok"})
 
 
 async def _ready(request: Request) -> Response:
     readiness: Readiness = request.app.state.readiness
     reason = await readiness.reason()
     if reason is None:
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "unready", "reason": reason}, 503, {"Retry-After": "2"})
+        return _said({"status": "ready"})
+    return _said({"status": "unready", "reason": reason}, 503, {"Retry-After": "2"})
+
+
+def _said(what: dict[str, str], status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return JSONResponse(what, status, headers, "application/json; charset=utf-8")
 
 
 ROUTES = [Route("/healthz", _alive, methods=["GET"]), Route("/readyz", _ready, methods=["GET"])]

@@ -10,13 +10,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from traceback import extract_tb
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import count_request
 from api.problems import problem
 from app.ids import new_id
 from app.limits import Verdict
 
 URL_BYTES_MAX = 8_192
+HEADER_BYTES_MAX = 16_384
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 SAFE_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -55,6 +58,8 @@ class Door:
                 await problem(status, code, detail, request_id)(scope, receive, sent.send)
             else:
                 await self.app(scope, receive, sent.send)
+        except ClientDisconnect:
+            pass  # nobody is there to answer
         except Exception as error:
             # The message and the values of an error may hold what a caller typed: only its kind and place are logged.
             frames = [
@@ -72,6 +77,8 @@ class Door:
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
             return 414, "uri-too-long", f"The address may have at most {URL_BYTES_MAX} bytes."
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADER_BYTES_MAX:
+            return 431, "headers-too-large", f"All headers together may have at most {HEADER_BYTES_MAX} bytes."
         if self.hosts:
             host = headers.get(b"host", b"").decode("latin-1").lower()
             name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
@@ -127,13 +134,14 @@ class _Sending:
 
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:
-    """One line per request. The route's template stands for the path, which may hold a secret."""
-    route = scope.get("route")
+    """One line and one count per request. The route's template stands for the path, which may hold a secret."""
+    route = getattr(scope.get("route"), "path", "-")
     principal = scope.get("holdfast.principal")
+    count_request(scope["method"], route, status, seconds)
     log.info(
         "request",
         method=scope["method"],
-        route=getattr(route, "path", "-"),
+        route=route,
         status=status or 499,  # nothing was sent: the caller went away
         milliseconds=round(seconds * 1000, 1),
         address=scope["holdfast.address"],

@@ -103,6 +103,10 @@ PROBLEMS: Mapping[str, tuple[str, str]] = {
         "Unknown host",
         "The service does not answer to this host name.",
     ),
+    "headers-too-large": (
+        "Headers too large",
+        "All headers together are larger than 16 kB.",
+    ),
     "uri-too-long": (
         "Address too long",
         "The address is longer than 8 kB.",

@@ -26,7 +26,13 @@ PARAMETERS_MAX = 100
 
 def router(tag: str, *, prefix: str = "/v1") -> APIRouter:
     """A router of strict routes, grouped under `tag` in the reference."""
-    return APIRouter(prefix=prefix, route_class=StrictRoute, tags=[tag], redirect_slashes=False)
+    return APIRouter(
+        prefix=prefix,
+        route_class=StrictRoute,
+        tags=[tag],
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: f"{tag.lower().replace(' ', '_')}.{route.name.strip('_')}",
+    )
 
 
 def declares(

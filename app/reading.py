@@ -177,26 +177,28 @@ class _Statement:
             else:
                 assert sub is not None, f"{noun.name}.{name} needs a shape of its own"
                 other = NOUNS[member.noun]
-                rows = self.rows(other, self.columns(other, sub, child), child, self.put(member.on, p=t, t=child))
+                order = self.put(member.order, t=child) if isinstance(member, Many) else ""
+                on = self.put(member.on, p=t, t=child)
+                rows = self.rows(other, self.columns(other, sub, child), child, on, order=order)
                 if isinstance(member, One):
                     sql = f"(select row_to_json(o) from ({rows} limit 1) o)"
                 else:
-                    order = self.put(member.order, t=child)
-                    sql = f"coalesce((select json_agg(o) from ({rows} order by {order} limit {member.max}) o),'[]')"
+                    sql = f"coalesce((select json_agg(o) from ({rows} limit {member.max}) o),'[]')"
             parts.append(f'{sql} as "{key}"')
         return ",".join(parts)
 
-    def rows(self, noun: Noun, columns: str, t: str, *predicates: str) -> str:
-        """`select columns from noun where predicates`, with the joins that the columns and predicates mention."""
+    def rows(self, noun: Noun, columns: str, t: str, *predicates: str, order: str = "") -> str:
+        """`select columns from noun where predicates order by order`, with the joins that any of these mention."""
         where = [one for one in (*predicates, self.put(noun.where, t=t)) if one]
-        text = columns + " ".join(where)
+        text = columns + " ".join(where) + order
         joins: list[str] = []
         for name, sql in reversed(list(noun.joins.items())):  # a later join may need an earlier one
             if f"{t}_{name}." in text:
                 joins.insert(0, self.put(sql, t=t))
                 text += joins[0]
-        joined = " ".join([f"select {columns} from {noun.table} {t}", *joins])
-        return f"{joined} where {' and '.join(where)}" if where else joined
+        parts = [f"select {columns} from {noun.table} {t}", *joins]
+        parts += ["where " + " and ".join(where)] if where else []
+        return " ".join([*parts, f"order by {order}"] if order else parts)
 
     def predicates(self, noun: Noun, filters: Sequence[tuple[str, int]], t: str) -> list[str]:
         sql = []
@@ -229,12 +231,12 @@ def _compile_page(
     if continued:
         after = f"({new.bind('value')}::text::{by.type},{new.bind('key')}::text::{kind.key_type})"
         predicates.append(f"({value},{key}) {'<' if direction == 'desc' else '>'} {after}")
-    order = f"order by {value} {direction},{key} {direction}"
-    page = new.rows(kind, "t.*", "t", *predicates) + f" {order} limit {new.bind('limit')}::int"
+    order = f"{value} {direction},{key} {direction}"
+    page = new.rows(kind, "t.*", "t", *predicates, order=order) + f" limit {new.bind('limit')}::int"
     body = f"(select row_to_json(o)::text from (select {new.columns(kind, wanted, 't')}) o)"
     rows_of_page = Noun(kind.name, "p", kind.fields, joins=kind.joins)
-    nested = new.rows(rows_of_page, f"{body},({value})::text,({key})::text", "t")
-    return f"with p as materialized ({page}) {nested} {order}", tuple(new.bound)
+    nested = new.rows(rows_of_page, f"{body},({value})::text,({key})::text", "t", order=order)
+    return f"with p as materialized ({page}) {nested}", tuple(new.bound)
 
 
 async def read_one(
