@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from domain.changes import Change
 from domain.documentation import set_document
@@ -18,8 +18,8 @@ from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors
 from domain.schemas import check_schema
-from domain.verdicts import Verdict, Who, verdict
 from domain.timeline import instant_text
+from domain.verdicts import Verdict, Who, verdict
 
 OPEN = frozenset({"in_progress", "contained", "post_incident", "on_hold", "reopened"})
 """Incident states in which the playbook is worked on; a hold never stops what has to be done."""
@@ -68,11 +68,13 @@ def is_derived(action: Action) -> bool:
     return action.type in ("notify_internal", "notify_external") or action.fulfilled_by is not None
 
 
-def judge_action(view: View, step: Step, action: Action, transition: str) -> Verdict:
-    """What `transition` of this action would answer now, persons left open."""
-    record = view.record
-    run = record.actions[action.id]
-    who = RISK_OWNER if transition == "skip" else step_actors(record, step, action)
+def judge_action(view: View, step: Step, action: Action, transition: str, who: Who | None = None) -> Verdict:
+    """What `transition` of this action would answer now, persons left open. `who` are its actors, if known already."""
+    run = view.record.actions[action.id]
+    if transition == "skip":
+        who = RISK_OWNER
+    elif who is None:
+        who = step_actors(view.record, step, action)
     barred: list[UUID | None] = []
     if transition == "approve" and run.status == "unavailable":
         who, barred = RISK_OWNER, [run.recorded_by, run.performed_by]
@@ -81,6 +83,38 @@ def judge_action(view: View, step: Step, action: Action, transition: str) -> Ver
     state = _state_against(view, action, run, transition)
     gate = None if state else _gate_against(view, action, run, transition)
     return verdict(transition, who, state=state, gate=gate, not_persons=barred)
+
+
+def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
+    """All verdicts on an action, encoded. Remembered by everything that they depend on; `who` are the step's actors."""
+    run, playbook = view.record.actions[action.id], view.change.playbook
+    assert playbook is not None
+    if action.role:
+        who = step_actors(view.record, step, action)
+    gates = speaking(view, {"kind": "action.complete", "action": action.id})
+    key = (
+        playbook.hash,
+        action.id,
+        view.record.incident.status,
+        run.status,
+        run.recorded_by,
+        run.performed_by,
+        tuple((a["person_id"], a["role"]) for a in run.approvals),
+        action.type == "evidence" and _usable_evidence(view, action),
+        tuple((gate.id, tuple(m.ref for m in refusal_of(view, gate)[2])) for gate in gates),
+        who,
+    )
+    found = _offers.get(key)
+    if found is None:
+        found = [to_builtins(judge_action(view, step, action, name, who)) for name in offered(action)]
+        if len(_offers) >= OFFERS_AT_MOST:
+            _offers.clear()
+        _offers[key] = found
+    return found
+
+
+OFFERS_AT_MOST = 20_000
+_offers: dict[tuple[Any, ...], list[Any]] = {}
 
 
 def _next_approvers(action: Action, run: ActionRun) -> Who:

@@ -87,12 +87,19 @@ def _write_discovery(change: Change, item_id: str, value: dict[str, Any]) -> Non
 
 def settle_documents(change: Change, *, as_if_signed: bool = False) -> None:
     """Bring state and missing parts of all items up to date. `as_if_signed` counts the closing actions as done."""
-    for item_id, document in change.record.documents.items():
-        missing = list(_CHECKS[item_id](change, as_if_signed))
-        state = _state(document, missing, change.record)
-        encoded = [{"kind": m.kind, "ref": m.ref, "message": m.message, "href": m.href} for m in missing]
-        if (state, encoded) != (document.state, document.missing):
-            document.state, document.missing = state, encoded
+    for item_id in change.record.documents:
+        settle_document(change, item_id, as_if_signed=as_if_signed)
+
+
+def settle_document(change: Change, item_id: str, *, as_if_signed: bool = False) -> None:
+    """Bring state and missing parts of one item up to date."""
+    document = change.record.documents[item_id]
+    missing = lacking(change, item_id, as_if_signed=as_if_signed)
+    state = _state(document, missing, change.record)
+    encoded = [{"kind": m.kind, "ref": m.ref, "message": m.message, "href": m.href} for m in missing]
+    if (state, encoded) != (document.state, document.missing):
+        document.state, document.missing = state, encoded
+    if item_id in DISCOVERY:
         _mirror(change, document)
 
 
@@ -205,18 +212,12 @@ def _d05(change: Change, _: bool) -> Iterator[Missing]:
 
 
 def _d06(change: Change, as_if_signed: bool) -> Iterator[Missing]:
-    record = change.record
-    if record.incident.declared_at is None:
-        return
-    for action in record.actions.values():
-        if is_settled(action) or _is_closing(change, action.id):
-            continue
-        yield _lack(change, "D06", f"{action.id} is not done yet.", "action", action.id)
-
-
-def _is_closing(change: Change, action_id: str) -> bool:
     playbook = change.playbook
-    return playbook is not None and (found := playbook.action(action_id)) is not None and found.closing
+    if change.record.incident.declared_at is None or playbook is None:
+        return
+    for action in change.record.actions.values():
+        if action.id not in playbook.closing and not is_settled(action):
+            yield _lack(change, "D06", f"{action.id} is not done yet.", "action", action.id)
 
 
 INTERNAL = ("internal", "briefing", "escalation")

@@ -128,6 +128,14 @@ class Expression:
                 raise EvaluationFailed(f"{self.text!r}: {self._reason(error)}") from None
             return None
 
+    @property
+    def places(self) -> tuple[tuple[str, Path], ...] | None:
+        """(variable, path within it) of everything the text reads; None where it reads by computed places.
+
+        Two scopes that agree there give the same result, so a caller may remember it.
+        """
+        return None if self._gets else tuple((need.root, need.path) for need in self._needs)
+
     def _reason(self, error: Exception) -> str:
         """The evaluator's message in the words of the text: our own variables stand for paths."""
         if isinstance(error, KeyError):

@@ -1,6 +1,6 @@
 """Gates at work: the view of a record that conditions see, and which gates speak against an operation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
 
@@ -24,6 +24,13 @@ def is_settled(action: ActionRun) -> bool:
     return is_fulfilled(action) or action.status in ("skipped", "not_applicable")
 
 
+Readings = tuple[Any, ...] | None
+Places = tuple[tuple[str, tuple[Any, ...]], ...] | None
+REMEMBERED_AT_MOST = 50_000
+_UNKNOWN = object()
+_remembered: dict[tuple[Any, ...], bool | None] = {}
+
+
 class View:
     """The record as conditions and gates see it (playbooks.md section 7). Built once per change, parts lazily."""
 
@@ -40,13 +47,18 @@ class View:
         """Every name that an expression may use; unknown facts are left out."""
         return {**self.facts[0], **self.parts, "event": dict(event)}
 
+    def required_done(self, step_id: str) -> bool:
+        """Whether every required action of a step is fulfilled; a skipped one is not."""
+        return all(
+            is_fulfilled(run) or run.status == "not_applicable" or run.id in self.exempt
+            for run in self.record.actions.values()
+            if run.step_id == step_id
+        )
+
     @cached_property
     def parts(self) -> dict[str, Any]:
         """Steps, actions, documents, notifications, obligations and evidence, as conditions name them."""
         record = self.record
-        by_step: dict[str, list[ActionRun]] = {step_id: [] for step_id in record.steps}
-        for action in record.actions.values():
-            by_step[action.step_id].append(action)
         counts: dict[str, int] = dict.fromkeys(record.actions, 0)
         for item in record.evidence.values():
             if item.action_id in counts:
@@ -57,9 +69,7 @@ class View:
                     "status": step.status,
                     "completed": step.status == "completed",
                     "started": step.started_at is not None,
-                    "required_done": all(
-                        is_fulfilled(a) or a.status == "not_applicable" or a.id in self.exempt for a in by_step[step.id]
-                    ),
+                    "required_done": self.required_done(step.id),
                 }
                 for step in record.steps.values()
             },
@@ -96,32 +106,107 @@ class View:
             "evidence": counts,
         }
 
-    @cached_property
+    @property
     def closing(self) -> frozenset[str]:
         """Actions that the sign-off itself fulfils."""
-        playbook = self.change.playbook
-        if playbook is None:
-            return frozenset()
-        return frozenset(action.id for step in playbook.steps for action in step.actions if action.closing)
+        return self.change.playbook.closing if self.change.playbook else frozenset()
 
-    @cached_property
+    @property
     def exempt(self) -> frozenset[str]:
         """Actions that never hold their step back: the closing ones, and those that only mirror a document."""
-        playbook = self.change.playbook
-        if playbook is None:
-            return frozenset()
-        return self.closing | {action.id for action in playbook.actions.values() if not action.blocks_step}
-
-    @cached_property
-    def _quiet(self) -> Scope:
-        return Scope(self.variables(CONTENT_OF_NOTHING), unknown=self.facts[1])
+        return self.change.playbook.exempt if self.change.playbook else frozenset()
 
     def holds(self, text: str, event: Mapping[str, Any] | None = None) -> bool | None:
-        """Three-valued value of a condition: None while a fact it needs is unknown."""
+        """Three-valued value of a condition: None while a fact it needs is unknown.
+
+        The same readings give the same value, so results are remembered: conditions read a handful of small values.
+        """
         expression = compile_expression(text, shipped=True)
-        if event is None or "event" not in expression.names:
-            return expression.holds(self._quiet)
-        return expression.holds(Scope(self.variables(event), unknown=self.facts[1]))
+        key = self._readings(text, expression.places, event or CONTENT_OF_NOTHING)
+        if key is not None and key in _remembered:
+            return _remembered[key]
+        scope = Scope(self.variables(event or CONTENT_OF_NOTHING), unknown=self.facts[1])
+        result = expression.holds(scope)
+        if key is not None:
+            if len(_remembered) >= REMEMBERED_AT_MOST:
+                _remembered.clear()
+            _remembered[key] = result
+        return result
+
+    def _readings(self, text: str, places: Places, event: Mapping[str, Any]) -> Readings:
+        if places is None:
+            return None
+        values: list[Any] = [text]
+        for root, path in places:
+            read = _READ.get(root)
+            try:
+                if read is not None:
+                    values.append(read(self, path))
+                elif root == "event":
+                    values.append(_frozen(_within(event, path)))
+                else:
+                    values.append(_frozen(_within(self.facts[0][root], path)) if root in self.facts[0] else _UNKNOWN)
+            except (KeyError, IndexError, TypeError):
+                return None
+        key = tuple(values)
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key
+
+    def touch(self) -> None:
+        """Forget what was read of the record: it has changed since."""
+        self.__dict__.pop("parts", None)
+
+
+def _within(value: Any, path: tuple[Any, ...]) -> Any:
+    for part in path:
+        value = value[part]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(inner)) for key, inner in sorted(value.items()))
+    return tuple(_frozen(inner) for inner in value) if isinstance(value, list | tuple) else value
+
+
+def _of_action(view: View, path: tuple[Any, ...]) -> Any:
+    run, member = view.record.actions[path[0]], path[1]
+    if member == "done":
+        return is_fulfilled(run)
+    if member == "outcome":
+        return run.outcome or ""
+    return {"status": run.status, "requirement": run.requirement}[member]
+
+
+def _of_step(view: View, path: tuple[Any, ...]) -> Any:
+    step, member = view.record.steps[path[0]], path[1]
+    if member == "required_done":
+        return view.required_done(step.id)
+    return {"status": step.status, "completed": step.status == "completed", "started": step.started_at is not None}[
+        member
+    ]
+
+
+def _of_duties(view: View, path: tuple[Any, ...]) -> Any:
+    return tuple((d.rule_id, d.toward, d.outcome, d.decision, d.client_id) for d in view.record.obligations.values())
+
+
+def _of_notifications(view: View, path: tuple[Any, ...]) -> Any:
+    return tuple((n.kind, n.status, n.client_id, n.action_id) for n in view.record.notifications.values())
+
+
+_READ: dict[str, Callable[[View, tuple[Any, ...]], Any]] = {
+    "actions": _of_action,
+    "steps": _of_step,
+    "obligations": _of_duties,
+    "notifications": _of_notifications,
+    "documents": lambda view, path: {"state": view.record.documents[path[0]].state}[path[1]],
+    "evidence": lambda view, path: sum(1 for e in view.record.evidence.values() if e.action_id == path[0]),
+}
+"""How to read one place of the record without building the whole view of it."""
 
 
 def speaking(view: View, event: Mapping[str, Any]) -> list[Gate]:

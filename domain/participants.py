@@ -13,7 +13,7 @@ def name_person_concerned(
 ) -> None:
     """Answer whom it concerns: a person, an `outside` party, `none`, or `unknown` with a reason.
 
-    Once set, only a `risk_owner` who is not that person changes it, with a reason. A person becomes participant `subject`.
+    Once set, only a `risk_owner` who is not that person changes it, with a reason. The person becomes `subject`.
     """
     incident = change.record.incident
     if incident.person_concerned is not None:

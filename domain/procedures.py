@@ -136,6 +136,16 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
         """Actions that nobody may skip, since a gate without override names them."""
         return unskippable(self.gates)
 
+    @cached_property
+    def closing(self) -> frozenset[str]:
+        """Actions that the sign-off itself fulfils."""
+        return frozenset(action.id for action in self._actions.values() if action.closing)
+
+    @cached_property
+    def exempt(self) -> frozenset[str]:
+        """Actions that never hold their step back."""
+        return self.closing | {action.id for action in self._actions.values() if not action.blocks_step}
+
     @property
     def actions(self) -> Mapping[str, Action]:
         """Every action by id, in the order of the steps."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from msgspec import to_builtins
 
-from domain.actions import OPEN, judge_action, offered
+from domain.actions import OPEN, offers_of
 from domain.changes import Change
-from domain.documentation import settle_documents
+from domain.documentation import settle_document
 from domain.duties import settle_duties
 from domain.escalations import settle_escalations
 from domain.fact_sheet import put_derived
@@ -21,6 +21,7 @@ from domain.gating import View, is_settled
 from domain.incidents import judge_incident
 from domain.notifications import judge_notification
 from domain.record import ActionRun, StepRun
+from domain.relations import step_actors
 from domain.severity import LEVELS, highest, severity
 from domain.steps import FINISHED, judge_step, settle_steps
 from domain.verdicts import Verdict
@@ -33,23 +34,28 @@ def settle(change: Change) -> None:
     """Bring everything that follows from the record into line with it."""
     record = change.record
     if record.incident.status in ("closed", "rejected"):
-        _offer(change)
+        _offer(View(change))
         return
     _settle_facts(change)
     settle_duties(change)
-    if record.incident.declared_at is not None:
-        _settle_requirements(change)
-        _settle_derived_actions(change)
+    view = View(change)
+    declared = record.incident.declared_at is not None
+    if declared:
+        _settle_requirements(view)
     _settle_severity(change)
-    settle_documents(change)
-    if record.incident.declared_at is not None:
+    for item_id in record.documents:
+        if item_id != "D06":
+            settle_document(change, item_id)
+    if declared:
+        view.touch()
         _settle_derived_actions(change)
-        settle_steps(change, View(change))
-        settle_documents(change)
+        settle_steps(change, view)
         _settle_status(change)
+    settle_document(change, "D06")
     settle_escalations(change)
     _settle_deadlines(change)
-    _offer(change)
+    view.touch()
+    _offer(view)
 
 
 def _settle_facts(change: Change) -> None:
@@ -63,8 +69,8 @@ def _settle_facts(change: Change) -> None:
     put_derived(record.incident.facts, derived, at=change.now)
 
 
-def _settle_requirements(change: Change) -> None:
-    view = View(change)
+def _settle_requirements(view: View) -> None:
+    change = view.change
     assert change.playbook is not None
     for step in change.playbook.steps:
         for action in step.actions:
@@ -77,8 +83,7 @@ def _settle_requirements(change: Change) -> None:
                 run.requirement = requirement
                 if run.status not in ("done", "skipped", "unavailable"):
                     _follow_requirement(change, run)
-                view.__dict__.pop("parts", None)
-                view.__dict__.pop("_quiet", None)
+                view.touch()
 
 
 def _follow_requirement(change: Change, run: ActionRun) -> None:
@@ -212,9 +217,9 @@ def _alarms(change: Change, waiting: list[StepRun]) -> list[datetime]:
     return alarms
 
 
-def _offer(change: Change) -> None:
+def _offer(view: View) -> None:
     """Store what each transition would answer, the person part left open."""
-    view, record, playbook = View(change), change.record, change.playbook
+    record, playbook = view.record, view.change.playbook
     offer = [judge_incident(view, name) for name in INCIDENT_TRANSITIONS]
     record.incident.allowed = _encoded(offer)
     for notification in record.notifications.values():
@@ -226,8 +231,9 @@ def _offer(change: Change) -> None:
         run = record.steps[step.id]
         steps = [judge_step(view, step, name) for name in ("complete", "skip")] if working else []
         actions = {}
+        who = step_actors(record, step)
         for action in step.actions if working else ():
-            actions[action.id] = _encoded([judge_action(view, step, action, name) for name in offered(action)])
+            actions[action.id] = offers_of(view, step, action, who)
         run.allowed = {"step": _encoded(steps), "actions": actions}
 
 

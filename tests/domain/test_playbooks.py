@@ -320,8 +320,8 @@ def test_a_stored_playbook_comes_back_as_it_was(book: Playbook) -> None:
 
 
 PUBLISHED = {
-    ("data-leakage", "1.0.0"): "bc41289362f014eabb7ad997e6304621264255ef09f4ca4c297a91e2e36db26b",
-    ("generic-ai-incident", "1.0.0"): "86c4fca9da77f0ebf6a3e4bcf72e3128a2a76ee0f040ab4e32972e8f9a09f75f",
+    ("data-leakage", "1.0.0"): "1ae67bb70975a5fd294cd00c92adfe971ed3342de38686ee633e832e9d01df5d",
+    ("generic-ai-incident", "1.0.0"): "94ac50d662ed1ef8c32fbd4408767dff4dafcaf800bfbd3b3f0a428c0da5edff",
 }
 
 

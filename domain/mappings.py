@@ -1,0 +1,298 @@
+"""From a delivery to what it means: the events it tells of, in our words, each bounded and clean.
+
+A mapping reads and never decides: whether an incident is opened or updated, what a person has to look at, is the
+business of `domain/source_events.py`. What a delivery does not say stays None, and nothing is guessed.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct, field
+
+from domain.expressions import EvaluationFailed, Scope
+from domain.payloads import Unreadable, decode
+from domain.signatures import Received
+from domain.systems import Action, FieldReader, System, first_given
+
+__all__ = ["SourceEvent", "Unmappable", "kept_headers", "read_delivery"]
+
+ITEMS_MAX = 100
+TITLE_MAX = 200
+LINE_MAX = 500
+TEXT_MAX = 20_000
+LIST_MAX = 50
+LABEL_MAX = 100
+FAULTS_MAX = 5
+EMPTY_DATES = (1, 1899, 1900, 1901, 1970)  # years by which systems say that there is no date
+EMPTY_WORDS = frozenset({"", "none", "null", "n/a", "undefined"})
+# Controls, and marks that turn the direction of a line: they mean nothing in a record and mislead its readers.
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+SPACES = re.compile(r"\s+")
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Headers that say something about a delivery and hold no credential.
+PLAIN_HEADERS = frozenset({"content-type", "user-agent", "webhook-id", "webhook-timestamp"})
+
+
+class Unmappable(ValueError):
+    """A delivery that has no meaning for us. The message may be shown and repeats nothing of the content."""
+
+
+class SourceEvent(Struct, frozen=True, kw_only=True):
+    """One event that a source tells of. `position` orders the events of one external id (microseconds, or the sender's
+    own count); `faults` are expressions of the source's mapping that failed on this delivery."""
+
+    action: Action
+    because: str | None = None
+    external_id: str | None = None
+    key: str | None = None
+    url: str | None = None
+    title: str | None = None
+    summary: str | None = None
+    severity_hint: str | None = None
+    status: str | None = None
+    client_ref: str | None = None
+    client_name: str | None = None
+    reporter: str | None = None
+    assignee: str | None = None
+    comment: str | None = None
+    resolution: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    position: int | None = None
+    sender: str | None = None
+    labels: list[str] = field(default_factory=list)
+    observables: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    ai_systems: list[dict[str, str]] = field(default_factory=list)
+    playbook_hint: str | None = None
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """What one delivery tells. `delivery_id` is the sender's own name of it, None where it has none."""
+
+    events: list[SourceEvent]
+    delivery_id: str | None
+    faults: list[str]
+
+    @property
+    def position(self) -> int | None:
+        """The newest position among its events."""
+        return max((e.position for e in self.events if e.position is not None), default=None)
+
+
+def read_delivery(system: System, received: Received) -> Delivery:
+    """The events of a delivery, one unless the system sends several at once. Raises Unmappable."""
+    try:
+        body = decode(received.body, received.headers.get("content-type", ""), system.decode)
+    except Unreadable as error:
+        raise Unmappable(str(error)) from None
+    variables: dict[str, Any] = {"body": body, "headers": received.headers, "query": received.query}
+    faults: list[str] = []
+    scope = Scope(variables)
+    items: list[Any] = [None]
+    if system.items is not None:
+        found, _ = first_given([system.items], scope)
+        if not isinstance(found, list):
+            raise Unmappable("There is no list where the mapping looks for the items.")
+        if len(found) > ITEMS_MAX:
+            raise Unmappable(f"It holds more than {ITEMS_MAX} items.")
+        items = found
+    events, delivery_id = [], None
+    for item in items:
+        if system.items is not None:
+            scope = Scope({**variables, "item": item})
+        values = _Values(system, scope, faults)
+        events.append(_event(system, scope, values))
+        delivery_id = delivery_id or values.line("delivery_id")
+    if not events:
+        raise Unmappable("It holds no items.")
+    return Delivery(events=events, delivery_id=delivery_id, faults=faults)
+
+
+def content_key(received: Received) -> str:
+    """A name for a delivery whose sender gives it none: the digest of what was received."""
+    digest = hashlib.sha256(received.body)
+    for name, value in sorted(received.query.items()):
+        digest.update(f"\n{name}={value}".encode("utf-8", "replace"))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def kept_headers(system: System, received: Received, credentials: frozenset[str]) -> dict[str, str]:
+    """The headers worth keeping: those that are known to be harmless and those that the mapping reads, cut short.
+
+    What is no header but belongs to the request follows under names that begin with a colon, as in HTTP/2.
+    """
+    wanted = (PLAIN_HEADERS | system.kept_headers) - credentials
+    kept = {name: _clean(value)[:LINE_MAX] for name, value in received.headers.items() if name in wanted}
+    query = {name: value for name, value in received.query.items() if name in system.kept_query}
+    return kept | {f":query.{name}": _clean(value)[:LINE_MAX] for name, value in query.items()}
+
+
+def received_again(body: bytes, kept: Mapping[str, Any]) -> Received:
+    """A delivery as it was kept, to be read again."""
+    query = {name.removeprefix(":query."): str(value) for name, value in kept.items() if name.startswith(":query.")}
+    headers = {name: str(value) for name, value in kept.items() if not name.startswith(":")}
+    return Received(body=body, headers=headers, query=query)
+
+
+def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
+    action, because = _decided(system, scope, values.faults)
+    created, updated = values.instant("created_at"), values.instant("updated_at")
+    return SourceEvent(
+        action=action,
+        because=because,
+        external_id=values.line("external_id"),
+        key=values.line("key"),
+        url=_address(values.line("url", 2_000)),
+        title=values.line("title", TITLE_MAX),
+        summary=values.text("summary"),
+        severity_hint=values.line("severity_hint", LABEL_MAX),
+        status=values.line("status", LABEL_MAX),
+        client_ref=values.line("client_ref"),
+        client_name=values.line("client_name"),
+        reporter=values.line("reporter", TITLE_MAX),
+        assignee=values.line("assignee", TITLE_MAX),
+        comment=values.text("comment"),
+        resolution=values.text("resolution"),
+        created_at=created,
+        updated_at=updated,
+        position=values.position(updated),
+        sender=values.line("sender"),
+        labels=[SPACES.sub("-", label) for label in values.lines("labels", LABEL_MAX)],
+        observables=values.lines("observables", LINE_MAX),
+        facts=values.facts(),
+        ai_systems=values.ai_systems(),
+        playbook_hint=values.line("playbook_hint", LABEL_MAX),
+    )
+
+
+def _decided(system: System, scope: Scope, faults: list[str]) -> tuple[Action, str | None]:
+    """What the delivery means: the first rule that holds. A rule of the source that fails does not hold."""
+    for rule in system.events:
+        try:
+            if rule.when.holds(scope):
+                return rule.action, rule.because
+        except EvaluationFailed as error:
+            if rule.is_own and len(faults) < FAULTS_MAX:
+                faults.append(f"{rule.when.text[:80]}: {str(error)[:200]}")
+    raise Unmappable(f"No rule of {system.title} says what it means.")
+
+
+class _Values:
+    """The fields of one event, read when asked for, each cut and cleaned for its place."""
+
+    def __init__(self, system: System, scope: Scope, faults: list[str]) -> None:
+        self._readers = {reader.name: reader for reader in system.fields}
+        self._scope = scope
+        self.faults = faults
+
+    def _read(self, name: str) -> tuple[FieldReader | None, Any]:
+        reader = self._readers.get(name)  # type: ignore[call-overload]
+        if reader is None:
+            return None, None
+        value, fault = first_given(reader.alternatives, self._scope)
+        if fault is not None and reader.is_own and len(self.faults) < FAULTS_MAX:
+            self.faults.append(f"{name}: {fault}")
+        return reader, value
+
+    def line(self, name: str, length: int = LINE_MAX) -> str | None:
+        """One line of text, without line ends and controls."""
+        reader, value = self._read(name)
+        if isinstance(value, list) and value:
+            value = value[0]
+        text = _as_text(value)
+        if text is None or reader is None:
+            return None
+        text = SPACES.sub(" ", CONTROLS.sub("", reader.translated(text))).strip()[:length].strip()
+        return None if text.casefold() in EMPTY_WORDS else text
+
+    def text(self, name: str) -> str | None:
+        """Text of several lines."""
+        _, value = self._read(name)
+        text = _as_text(value)
+        if text is None:
+            return None
+        text = _clean(text).strip()[:TEXT_MAX]
+        return text or None
+
+    def lines(self, name: str, length: int) -> list[str]:
+        """Several lines; one alone counts as a list of one."""
+        _, value = self._read(name)
+        given = value if isinstance(value, list) else [value]
+        texts = (_as_text(one) for one in given[: LIST_MAX * 4])
+        cleaned = (SPACES.sub(" ", _clean(text)).strip()[:length] for text in texts if text)
+        return list(dict.fromkeys(text for text in cleaned if text and text != "@"))[:LIST_MAX]
+
+    def instant(self, name: str) -> datetime | None:
+        """An instant in UTC; None for the placeholders by which systems say that there is none."""
+        reader, value = self._read(name)
+        return None if reader is None else _instant(value, reader.time)
+
+    def position(self, updated_at: datetime | None) -> int | None:
+        """The sender's own count where it has one, else the instant of the last change in microseconds."""
+        reader, value = self._read("position")
+        if reader is not None:
+            text = _as_text(value)
+            return int(text) if text and text.isascii() and text.isdigit() and len(text) < 19 else None
+        return None if updated_at is None else (updated_at - EPOCH) // timedelta(microseconds=1)
+
+    def facts(self) -> dict[str, Any]:
+        """Facts by name, not yet checked."""
+        _, value = self._read("facts")
+        return dict(list(value.items())[:60]) if isinstance(value, dict) else {}
+
+    def ai_systems(self) -> list[dict[str, str]]:
+        """AI systems, each by its name or with what else is said of it."""
+        _, value = self._read("ai_systems")
+        found = []
+        for one in value[:LIST_MAX] if isinstance(value, list) else [value]:
+            given = {"name": one} if isinstance(one, str) else one if isinstance(one, dict) else {}
+            limits = {"name": 200, "vendor": 200, "url": 2_000, "account_type": 100, "version": 200}
+            entry = {
+                name: SPACES.sub(" ", _clean(text)).strip()[:limit]
+                for name, limit in limits.items()
+                if (text := _as_text(given.get(name)))
+            }
+            if entry.get("name"):
+                found.append(entry)
+        return found
+
+
+def _as_text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    return str(value) if isinstance(value, int) else None
+
+
+def _clean(text: str) -> str:
+    return CONTROLS.sub("", text)
+
+
+def _address(text: str | None) -> str | None:
+    return text if text is not None and re.match(r"https?://[^\s/?#]", text, re.IGNORECASE) and " " not in text else None
+
+
+def _instant(value: Any, unit: str) -> datetime | None:
+    try:
+        if unit == "iso":
+            found = value if isinstance(value, datetime) else datetime.fromisoformat(str(_as_text(value)).strip())
+            found = found.astimezone(UTC) if found.tzinfo is not None else found.replace(tzinfo=UTC)
+        else:
+            # In whole microseconds: a double cannot hold nanoseconds of today.
+            text = _as_text(value) or ""
+            whole, _, part = text.partition(".")
+            micros = int(whole) * 1_000_000 // UNITS[unit]
+            if unit == "s" and part.isdigit():
+                micros += int(part[:6].ljust(6, "0"))
+            found = EPOCH + timedelta(microseconds=micros)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return None if found.year in EMPTY_DATES or found.year > 9990 else found
