@@ -216,7 +216,7 @@ def _d06(change: Change, as_if_signed: bool) -> Iterator[Missing]:
     if change.record.incident.declared_at is None or playbook is None:
         return
     for action in change.record.actions.values():
-        if action.id not in playbook.closing and not is_settled(action):
+        if action.id not in playbook.exempt and not is_settled(action):
             yield _lack(change, "D06", f"{action.id} is not done yet.", "action", action.id)
 
 

@@ -76,7 +76,7 @@ def record_risk_update(change: Change, citation: Citation) -> None:
 
 
 def tool_outcome(record: Record) -> str | None:
-    """What this incident decided about a tool (`shadow-ai`: recorded against the risk); None without such a decision."""
+    """What this incident decided about a tool, recorded against the risk (`shadow-ai`); None without a decision."""
     decided = [run for run in record.actions.values() if run.status == "done" and run.outcome in TOOL_OUTCOMES]
     last = max(decided, key=lambda run: (run.generation, run.step_id, run.position), default=None)
     return last.outcome if last is not None else None
