@@ -34,7 +34,12 @@ declare(
                 "risk_revision", "{t}.tenant_id = {p}.tenant_id and {t}.risk_ref = {p}.ref", "{t}.at desc, {t}.id desc"
             ),
         },
-        filters={"status": Filter("{t}.status = any({v}::text[])"), "category": Filter("{t}.category = {v}::text")},
+        filters={
+            "status": Filter("{t}.status = any({v}::text[])"),
+            "category": Filter("{t}.category = {v}::text"),
+            "owner": Filter("{t}.owner_id = {v}::uuid"),
+            "band": Filter(f"{_band(RESIDUAL)} = any({{v}}::text[])"),
+        },
         sorts={"ref": Sort("{t}.ref", "text")},
         sort="ref",
     )
@@ -44,10 +49,15 @@ declare(
     Noun(
         name="risk_revision",
         table="risk_revisions",
-        fields=plain("id risk_ref incident_id decision status proposal before after reason cause author_id")
-        | instants("at"),
+        fields=plain(
+            "id risk_ref incident_id decision status proposal before after reason cause outcome author_id "
+            "decided_by decision_reason"
+        )
+        | instants("at decided_at"),
         filters={
+            "id": Filter("{t}.id = {v}::uuid"),
             "risk": Filter("{t}.risk_ref = {v}::text"),
+            "status": Filter("{t}.status = any({v}::text[])"),
             "incident": Filter("{t}.incident_id = {v}::uuid"),
         },
         sorts={"at": Sort("{t}.at", "timestamptz")},

@@ -60,6 +60,7 @@ class RiskRevision(SQLModel, table=True):
         belongs_to("risks", "risk_ref", "ref"),
         belongs_to("incidents", "incident_id"),
         belongs_to("people", "author_id"),
+        belongs_to("people", "decided_by"),
         one_of("decision", "accept", "edit", "no_change"),
         one_of("status", "proposed", "accepted", "rejected"),
         one_of("cause", "review", "incident", "treatment", "audit"),
@@ -80,3 +81,7 @@ class RiskRevision(SQLModel, table=True):
     cause: str = columns.text()
     author_id: UUID
     at: datetime
+    outcome: str | None = columns.text()  # of the decision on a tool that it carries
+    decided_by: UUID | None  # the author, unless it was proposed first
+    decided_at: datetime | None
+    decision_reason: str | None = columns.text()  # of a decision on a proposed revision
