@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Computed, Text
+from sqlalchemy import text as sql
 from sqlmodel import Field
 
 from app.tables import columns
@@ -41,7 +42,8 @@ class Incident(SQLModel, table=True):
         index("incidents_by_number", "number_order", "id"),
         index("incidents_by_report", "reported_at", "id"),
         index("incidents_by_discovery", "discovered_at", "id"),
-        index("incidents_by_due", "next_due_at", "id"),
+        # Sorted as lists are: what has no deadline comes last.
+        index("incidents_by_due", sql("coalesce(next_due_at, 'infinity'::timestamptz)"), "id"),
         index("incidents_by_status", "status", "number_order", "id"),
         index("incidents_by_assignee", "assignee_id", "number_order", where="assignee_id IS NOT NULL"),
     )

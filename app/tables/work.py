@@ -130,6 +130,7 @@ class ExternalReference(SQLModel, table=True):
         in_incident(),
         belongs_to("sources", "source_id"),
         unique("external_references_once", "system", "instance", "external_id"),
+        index("external_references_by_id", "external_id"),
     )
 
     tenant_id: UUID = columns.tenant()

@@ -11,7 +11,6 @@ BEGIN
         EXECUTE format('DROP TABLE IF EXISTS %I CASCADE', name);
     END LOOP;
     DROP FUNCTION IF EXISTS sees_incident(uuid, uuid);
-    DROP FUNCTION IF EXISTS within_limits(uuid, uuid, uuid[], uuid, timestamptz);
     DROP FUNCTION IF EXISTS refuse_change();
     DROP FUNCTION IF EXISTS refuse_change_outside_erasure();
     DROP FUNCTION IF EXISTS instant(timestamptz);

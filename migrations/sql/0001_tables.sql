@@ -325,7 +325,7 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_by_assignee ON incidents (tenant_id, assignee_id, number_order) WHERE assignee_id IS NOT NULL;
 CREATE INDEX incidents_by_discovery ON incidents (tenant_id, discovered_at, id);
-CREATE INDEX incidents_by_due ON incidents (tenant_id, next_due_at, id);
+CREATE INDEX incidents_by_due ON incidents (tenant_id, coalesce(next_due_at, 'infinity'::timestamptz), id);
 CREATE INDEX incidents_by_number ON incidents (tenant_id, number_order, id);
 CREATE INDEX incidents_by_report ON incidents (tenant_id, reported_at, id);
 CREATE INDEX incidents_by_status ON incidents (tenant_id, status, number_order, id);
@@ -472,6 +472,7 @@ CREATE TABLE external_references (
     FOREIGN KEY (tenant_id, source_id) REFERENCES sources (tenant_id, id),
     CONSTRAINT external_references_once UNIQUE (tenant_id, system, instance, external_id)
 );
+CREATE INDEX external_references_by_id ON external_references (tenant_id, external_id);
 
 CREATE TABLE follow_ups (
     tenant_id UUID NOT NULL,
