@@ -80,7 +80,9 @@ def closing_gaps(change: Change) -> list[Missing]:
     view = View(change)
     for gate in speaking(view, {"kind": "incident.sign_off", "step": "", "action": "", "notification": {}}):
         gaps += refusal_of(view, gate)[2] or [Missing("approval", gate.id, gate.message)]
-    unique: dict[tuple[str, str, str], Missing] = {(m.kind, m.ref, m.message): m for m in gaps}
+    unique: dict[tuple[str, str, str], Missing] = {}
+    for gap in gaps:  # an open action is named once, whichever rule speaks of it
+        unique.setdefault((gap.kind, gap.ref, "" if gap.kind == "action" else gap.message), gap)
     return list(unique.values())
 
 

@@ -221,11 +221,16 @@ def speaking(view: View, event: Mapping[str, Any]) -> list[Gate]:
     ]
 
 
+def _is_met(view: View, ref: str) -> bool:
+    run = view.record.actions.get(ref)
+    return run is not None and (is_fulfilled(run) or run.status == "not_applicable")
+
+
 def refusal_of(view: View, gate: Gate) -> tuple[str, str, list[Missing]]:
     """A gate as the (id, message, missing) that a verdict carries; what is fulfilled already is not missing."""
     missing = [
         Missing(cast("MissingKind", m["kind"]), m["ref"], gate.message)
         for m in gate.missing
-        if not (m["ref"] in view.record.actions and is_fulfilled(view.record.actions[m["ref"]]))
+        if not _is_met(view, m["ref"])
     ]
     return gate.id, gate.message, missing
