@@ -33,13 +33,14 @@ from app.evidence import (
     record_reading,
 )
 from app.evidence_store import EvidenceStore, FileDamaged, Stored, StoreFailed, StoreFull
-from app.incidents import incident_ref
+from app.evidence_sweep import queue_sweep
+from app.incidents import incident_ref, visible_incident
 from app.paging import LIMIT_DEFAULT
 from app.reading import read_one, read_page
 from domain.filenames import NAMELESS, clean_filename
 from domain.glossary import EvidenceKind, Sensitivity
 from domain.media_types import media_type_of, served_type
-from domain.refusals import InputError, Invalid, NotFound
+from domain.refusals import InputError, Invalid, Refusal
 
 routes = router("Evidence")
 
@@ -190,7 +191,11 @@ async def attach(call: Call, incident_id: str, given: Annotated[EvidenceDetails,
             if receiving.size == 0:
                 raise Invalid("The file is empty.", errors=[InputError("/file", "is empty")])
             stored = await receiving.keep()
-        return await _record(call, ref, store, details, stored, name, media_type)
+        try:
+            return await _record(call, ref, store, details, stored, name, media_type)
+        except Refusal:
+            await queue_sweep(call.database, call.tenant_id)  # the file may belong to nothing now
+            raise
     except StoreFull:
         raise StoreIsFull from None
     except (StoreFailed, FileGone):
@@ -205,10 +210,7 @@ async def list_evidence(call: Call, incident_id: str, wanted: Annotated[Evidence
     ref = incident_ref(incident_id)
 
     async def query(db: Db, principal: Principal) -> Page:
-        column = "id" if isinstance(ref, UUID) else "number"
-        found = await db.value(f"SELECT id FROM incidents WHERE tenant_id = $1 AND {column} = $2", db.tenant_id, ref)
-        if found is None:
-            raise NotFound
+        found = await visible_incident(db, ref)
         filters = {"incident": found, "action": wanted.action_id, "kind": [str(k) for k in wanted.kind] or None}
         shape = shape_of(Evidence, "evidence")
         return await read_page(

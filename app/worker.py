@@ -1,0 +1,176 @@
+"""The worker: finds out which tenants have due work, claims it, does it. Any number of workers may run.
+
+It wakes when the database says that something is due, and looks by itself at least every POLL_SECONDS: a notification
+lost with its connection costs that much and no more. An idle installation costs one question per look, however many
+tenants it has.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from app.announcing import KIND as DEADLINE
+from app.announcing import announce_deadlines
+from app.database import Database, DatabaseAway
+from app.due_work import CHANNEL, Claim, claim_due, put_off
+from app.evidence_store import EvidenceStore
+from app.evidence_sweep import KIND as SWEEP
+from app.evidence_sweep import SWEPT_AFTER_SECONDS, sweep, sweep_claimed
+from app.reevaluating import reevaluate
+from app.reevaluation import KIND as REEVALUATE
+from app.settings import Settings
+
+POLL_SECONDS = 5.0
+POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us: without a listening connection, or while it is down
+PAUSE_SECONDS = 0.05  # between two looks, so that a burst of notifications is one look
+CLAIMS_AT_ONCE = 4
+SWEEP_ALL_SECONDS = 24 * 3600.0
+log = structlog.get_logger("holdfast.worker")
+
+Work = Callable[[Database, Claim], Awaitable[None]]
+
+
+def utc_now() -> datetime:
+    """The clock of this machine."""
+    return datetime.now(UTC)
+
+
+class Worker:
+    """One worker. `run` works until `stop`; `work_for` does what is due for one tenant and returns.
+
+    `clock` tells what time it is. `listen_dsn` is where to listen for wake-ups (default: the database of `settings`);
+    behind a pooler in transaction mode there are none, and looking does. `kinds` adds to what the worker can do.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        listen_dsn: str | None = None,
+        kinds: Mapping[str, Work] | None = None,
+    ) -> None:
+        self.database = database
+        self._clock = clock
+        given = settings.database_url
+        self._dsn = listen_dsn or (given.get_secret_value() if given else None)
+        self._store = EvidenceStore(settings.data_dir / "evidence")
+        self._kinds: dict[str, Work] = {
+            DEADLINE: announce_deadlines,
+            REEVALUATE: reevaluate,
+            SWEEP: lambda database, claim: sweep_claimed(database, claim, self._store),
+            **(kinds or {}),
+        }
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._is_heard = False
+        self._at_once = asyncio.Semaphore(CLAIMS_AT_ONCE)
+
+    async def run(self) -> None:
+        """Work until `stop` is called; what is in hand then is finished. A database that is away is waited for."""
+        beside = [asyncio.create_task(self._listen()), asyncio.create_task(self._sweep_all())]
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                if await self._look():
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS if self._is_heard else POLL_UNHEARD_SECONDS):
+                        await self._wake.wait()
+                await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Let `run` return after what it is doing."""
+        self._stopping = True
+        self._wake.set()
+
+    async def work_for(self, tenant_id: UUID) -> int:
+        """Do what is due for a tenant now; how many pieces of work that was, failed ones included."""
+        done = 0
+        while not self._stopping:
+            claims = await claim_due(self.database, tenant_id, self._kinds, self._clock())
+            await asyncio.gather(*(self._do(claim) for claim in claims))
+            done += len(claims)
+            if not claims:
+                break
+        return done
+
+    async def _look(self) -> bool:
+        """Whether anything was done."""
+        try:
+            tenants = await self.database.tenants_with_due_work()
+            random.shuffle(tenants)  # workers that wake together begin with different tenants
+            done = False
+            for tenant_id in tenants:
+                if self._stopping:
+                    break
+                done = await self.work_for(tenant_id) > 0 or done
+            return done
+        except DatabaseAway as away:
+            log.warning("database away", error=type(away).__name__)
+            return False
+        except Exception as error:
+            log.error("worker failed", error=type(error).__name__)
+            return False
+
+    async def _do(self, claim: Claim) -> None:
+        async with self._at_once:
+            try:
+                await self._kinds[claim.kind](self.database, claim)
+                return
+            except Exception as error:
+                # Messages may hold what callers typed; kind, subject and type are enough to find it.
+                log.error(
+                    "work failed",
+                    kind=claim.kind,
+                    tenant=str(claim.tenant_id),
+                    subject=str(claim.subject_id),
+                    attempts=claim.attempts,
+                    error=type(error).__name__,
+                )
+            with suppress(DatabaseAway):  # then the lease ends by itself
+                await put_off(self.database, claim)
+
+    async def _listen(self) -> None:
+        """Hold one connection of our own that hears wake-ups; open it again whenever it is lost."""
+        while self._dsn is not None:
+            lost = asyncio.Event()
+            connection = None
+            try:
+                connection = await asyncpg.connect(self._dsn, timeout=4, server_settings={"jit": "off"})
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
+                self._is_heard = True
+                self._wake.set()  # something may have become due while nobody listened
+                await lost.wait()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("not listening", error=type(error).__name__)
+            finally:
+                self._is_heard = False
+                if connection is not None:
+                    connection.terminate()
+            await asyncio.sleep(1)
+
+    async def _sweep_all(self) -> None:
+        """Sweep once after the start, since a crash leaves files that nobody queued, and then daily."""
+        while True:
+            try:
+                removed = await sweep(self.database, self._store)
+                if removed:
+                    log.info("evidence swept", removed=removed)
+            except (DatabaseAway, OSError) as error:
+                log.warning("evidence not swept", error=type(error).__name__)
+                await asyncio.sleep(SWEPT_AFTER_SECONDS)
+                continue
+            await asyncio.sleep(SWEEP_ALL_SECONDS)
