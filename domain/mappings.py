@@ -31,6 +31,7 @@ EMPTY_WORDS = frozenset({"", "none", "null", "n/a", "undefined"})
 # Controls, and marks that turn the direction of a line: they mean nothing in a record and mislead its readers.
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 SPACES = re.compile(r"\s+")
+ADDRESS = re.compile(r"(?i:https?)://[^\s/?#]\S*")
 UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Headers that say something about a delivery and hold no credential.
@@ -277,7 +278,8 @@ def _clean(text: str) -> str:
 
 
 def _address(text: str | None) -> str | None:
-    return text if text is not None and re.match(r"https?://[^\s/?#]", text, re.IGNORECASE) and " " not in text else None
+    """An address that a browser may be led to, else None."""
+    return text if text is not None and ADDRESS.fullmatch(text) else None
 
 
 def _instant(value: Any, unit: str) -> datetime | None:

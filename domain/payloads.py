@@ -38,8 +38,6 @@ class DecodeStep(BaseModel):
     form_field: str | None = None
 
 
-
-
 def decode(body: bytes, content_type: str, steps: Sequence[DecodeStep]) -> Any:
     """The value of a body. Raises Unreadable."""
     current: Any = body

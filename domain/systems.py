@@ -13,8 +13,8 @@ import orjson
 from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from domain.expressions import EvaluationFailed, Expression, InvalidExpression, Scope, compile_expression
 from domain.expression_values import LIST_MAX, MISSING, find
+from domain.expressions import EvaluationFailed, Expression, InvalidExpression, Scope, compile_expression
 from domain.glossary import DiscoveryMethod
 from domain.payloads import DecodeStep
 from domain.refusals import InputError, Invalid

@@ -2,11 +2,13 @@
 
 from fastapi import APIRouter
 
+from api import hooks
 from api.rest import (
     actions,
     clients,
     documentation,
     evidence,
+    exceptions,
     follow_ups,
     incidents,
     keys,
@@ -21,6 +23,7 @@ from api.rest import (
     service_accounts,
     settings,
     sign_off,
+    sources,
     steps,
     timeline,
     work,
@@ -38,6 +41,7 @@ ROUTERS: list[APIRouter] = [
     links.routes,
     evidence.routes,
     timeline.routes,
+    exceptions.routes,
     sign_off.routes,
     work.routes,
     playbooks.routes,
@@ -48,4 +52,6 @@ ROUTERS: list[APIRouter] = [
     people.routes,
     service_accounts.routes,
     settings.routes,
+    sources.routes,
+    hooks.routes,
 ]

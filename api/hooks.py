@@ -1,0 +1,166 @@
+"""The door of deliveries: one address per source, whose token is the first credential and often the only one.
+
+Many senders stop for good after an error, so content never leads to one: 401 for a stranger, 413 for a body that is too
+large, 429 for a flood, else 202 with what became of it.
+"""
+
+import time
+from typing import Literal
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.bodies import declared_length, read_parts
+from api.calls import JSON
+from api.doorkeeper import MALFORMED_FACTOR, Doorkeeper
+from api.errors import BodyTimeout, RateLimited, TooLarge
+from api.fields import Out
+from app.deliveries import NotAuthentic, Receipt, receive
+from app.limits import Limiter
+from app.secrets import Claim, parse_hook_token
+from app.settings import Settings
+from app.sources import Source
+from domain.signatures import Received
+
+routes = APIRouter(tags=["Hooks"], redirect_slashes=False)
+
+QUERY_MAX = 100  # parameters
+
+
+class IncidentOf(Out):
+    """The incident that a delivery reached."""
+
+    id: UUID
+    number: str
+    url: str
+
+
+class Taken(Out):
+    """What became of a delivery."""
+
+    delivery_id: UUID
+    result: Literal["created", "updated", "noted", "duplicate", "ignored", "unmapped"]
+    because: str
+    incident: IncidentOf | None
+
+
+class HookLimits:
+    """The counters of this process: wrong addresses per caller, deliveries per source."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.sources = Limiter(settings.source_requests_per_minute)
+        self.own: dict[tuple[UUID, int], Limiter] = {}
+        self.refused = Limiter(settings.refused_credentials_per_minute)
+        self.malformed = Limiter(settings.refused_credentials_per_minute * MALFORMED_FACTOR)
+
+    def admit(self, source: Source) -> None:
+        """Count a delivery of a source that proved itself. Raises RateLimited."""
+        now, limit = time.monotonic(), source.limits.get("per_minute")
+        limiter = self.sources
+        if limit is not None and limit < self.sources.limit:
+            limiter = self.own.setdefault((source.id, limit), Limiter(limit))
+        verdict = limiter.take(source.id, now)
+        if not verdict.allowed:
+            raise RateLimited(verdict.retry_after)
+
+
+@routes.post(
+    "/hooks/{token}",
+    name="take",
+    summary="Send a delivery",
+    status_code=202,
+    response_model=None,
+    response_class=Response,
+    responses={202: {"model": Taken}},
+    openapi_extra={"x-public": True, "x-streamed": True, "x-operation": None, "x-refuses": [401, 408, 413]},
+)
+async def take(request: Request, token: str) -> Response:
+    """Take a delivery of a source. The body is whatever the system sends; what it means is the source's mapping."""
+    keeper: Doorkeeper = request.app.state.keeper
+    limits = _limits(request, keeper.settings)
+    claim = _claim(request, token, limits)
+    body = await _body(request, keeper.settings)
+    received = Received(body=body, headers=_headers(request), query=_query(request))
+    try:
+        receipt = await receive(keeper.database, keeper.vault, claim, received, admitted=limits.admit)
+    except NotAuthentic:
+        verdict = limits.refused.take(request.scope["holdfast.address"], time.monotonic())
+        if not verdict.allowed:
+            raise RateLimited(verdict.retry_after) from None
+        raise
+    return Response(_answer(receipt, keeper.settings), 202, None, JSON)
+
+
+def _limits(request: Request, settings: Settings) -> HookLimits:
+    state = request.app.state
+    found: HookLimits | None = getattr(state, "hook_limits", None)
+    if found is None:
+        found = state.hook_limits = HookLimits(settings)
+    return found
+
+
+def _claim(request: Request, token: str, limits: HookLimits) -> Claim:
+    """The token as a claim; nothing has been looked up yet. Raises NotAuthentic and RateLimited."""
+    address, now = request.scope["holdfast.address"], time.monotonic()
+    claim = parse_hook_token(token)
+    if claim is None:
+        verdict = limits.malformed.take(address, now)
+        if not verdict.allowed:
+            raise RateLimited(verdict.retry_after)
+        raise NotAuthentic
+    return claim
+
+
+async def _body(request: Request, settings: Settings) -> bytes:
+    """The bytes as they come, whatever they claim to be. Raises TooLarge and BodyTimeout."""
+    bytes_max = settings.hook_body_bytes_max
+    length = declared_length(request)
+    if length is not None and length > bytes_max:
+        raise TooLarge(bytes_max)
+    parts, size, ends_at = [], 0, time.monotonic() + settings.body_total_seconds
+    async for part in read_parts(request, settings.body_stall_seconds):
+        size += len(part)
+        if size > bytes_max:
+            raise TooLarge(bytes_max)
+        if time.monotonic() > ends_at:
+            raise BodyTimeout
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    """Header names in lower case; one that is given twice counts joined, as HTTP says."""
+    found: dict[str, str] = {}
+    for name, value in request.headers.raw:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _query(request: Request) -> dict[str, str]:
+    raw: bytes = request.scope["query_string"]
+    if not raw:
+        return {}
+    try:
+        return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_MAX))
+    except ValueError:
+        return {}
+
+
+def _answer(receipt: Receipt, settings: Settings) -> bytes:
+    incident = None
+    if receipt.incident_id is not None:
+        url = f"{settings.base_url}/v1/incidents/{receipt.incident_id}"
+        incident = {"id": str(receipt.incident_id), "number": receipt.number, "url": url}
+    return orjson.dumps(
+        {
+            "delivery_id": str(receipt.delivery_id),
+            "result": receipt.result,
+            "because": receipt.because,
+            "incident": incident,
+        }
+    )
