@@ -8,11 +8,11 @@ from uuid import UUID
 from msgspec import Struct, field, to_builtins
 
 from domain.changes import Change
-from domain.documentation import set_document
+from domain.documentation import self_verified, set_document
 from domain.doings import Claim, Doing, require_reason, settle_claim
 from domain.fact_sheet import set_fact
 from domain.gating import View, is_fulfilled, refusal_of, speaking
-from domain.overrides import Override, pass_or_refuse
+from domain.overrides import Override, pass_or_refuse, verify_alone
 from domain.playbooks import Action, Step
 from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
@@ -217,6 +217,8 @@ def _complete(change: Change, step: Step, action: Action, run: ActionRun, comman
         note=command.note,
     )
     run.values = take_inputs(change, action, command.inputs)
+    if any(wanted.document == "D09" for wanted in action.inputs) and self_verified(change):
+        verify_alone(change, command.overrides)
 
 
 def _check_outcome(action: Action, outcome: str | None) -> None:

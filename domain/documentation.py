@@ -249,13 +249,20 @@ def _d08(change: Change, _: bool) -> Iterator[Missing]:
         yield _lack(change, "D08", "Say who determined the root cause and when.")
 
 
+def self_verified(change: Change) -> bool:
+    """Whether, at a grave severity, somebody verified what they did themselves."""
+    grave = change.record.incident.severity in GRAVE
+    return grave and any(e.get("done_by") == e.get("verified_by") for e in _entries(change, "D09"))
+
+
 def _d09(change: Change, _: bool) -> Iterator[Missing]:
     entries = _entries(change, "D09")
     grave = change.record.incident.severity in GRAVE
     if not entries:
         yield _lack(change, "D09", "List what was done to remedy it.")
     overridden = any(
-        e.kind == "override" and (e.details or {}).get("verifier") for e in change.record.exceptions.values()
+        e.kind == "override" and (e.details or {}).get("transition") == "verify"
+        for e in change.record.exceptions.values()
     )
     for index, entry in enumerate(entries):
         if not entry.get("done_at") or not entry.get("verified_by"):

@@ -37,10 +37,11 @@ class Doing(Struct, frozen=True, kw_only=True):
         return {p for p in (self.performed_by, self.recorded_by) if p is not None}
 
 
-def settle_claim(change: Change, claim: Claim, *, breach_at: datetime | None = None) -> Doing:
+def settle_claim(change: Change, claim: Claim, *, breach_at: datetime | None = None, is_result: bool = False) -> Doing:
     """Check a claim against the clock and turn it into a doing.
 
-    `breach_at` is the deadline concerned, if any: a claim that turns `breached` into `met` is an exception.
+    `breach_at` is the deadline concerned, if any. Where the doing is what meets it (`is_result`), a claim that turns
+    `breached` into `met` is an exception.
     Raises Invalid when the instant lies before discovery or in the future, when a late entry gives no reason, or
     when `performed_by` is nobody of the tenant.
     """
@@ -57,7 +58,7 @@ def settle_claim(change: Change, claim: Claim, *, breach_at: datetime | None = N
     late = turns_met or now - at > LATE_AFTER
     if late and len((claim.reason or "").strip()) < REASON_AT_LEAST:
         raise _bad("/reason", f"is required for a late entry: at least {REASON_AT_LEAST} characters")
-    if turns_met and now - at <= CLAIM_COUNTS_WITHIN:
+    if turns_met and is_result and now - at <= CLAIM_COUNTS_WITHIN:
         change.deviate("late_entry", claim.reason or "", details={"occurred_at": at, "recorded_at": now})
     if now - at > CLAIM_COUNTS_WITHIN:
         change.deviate("late_entry_past_a_day", claim.reason or "", details={"claimed_at": at, "recorded_at": now})

@@ -54,6 +54,20 @@ def pass_or_refuse(
     enforce(judged, change.actor, current)
 
 
+def verify_alone(change: Change, overrides: Sequence[Override]) -> None:
+    """C13 for the verifier of a remediation: where nobody else is active, the doer verifies under G-ALL-11."""
+    given = next((override for override in overrides if override.gate == SEGREGATION), None)
+    if given is not None:
+        anybody = [person.id for person in change.around.people.values()]
+        judged = Verdict(
+            transition=VERIFY, permit="allowed", only_persons=anybody, not_persons=[change.actor.id], needs_person=True
+        )
+        _act_alone(change, judged, given, {"status": change.record.incident.status}, {})
+
+
+VERIFY = "verify"
+
+
 def _override_gate(
     change: Change, judged: Verdict, override: Override, current: Mapping[str, Any], where: Mapping[str, Any]
 ) -> None:
@@ -111,6 +125,6 @@ def _act_alone(
         created_at=change.now,
     )
     change.record.follow_ups[str(follow_up.id)] = follow_up
-    details = {"transition": judged.transition, "follow_up_id": str(follow_up.id), "verifier": True}
+    details = {"transition": judged.transition, "follow_up_id": str(follow_up.id)}
     change.emit("gate.overridden", gate=SEGREGATION, transition=judged.transition, reason=reason, **where)
     change.deviate("override", reason, gate=SEGREGATION, details=details, **where)

@@ -171,12 +171,13 @@ def _adjusted(adjustment: Any, computed: str) -> str:
 
 def _settle_status(change: Change) -> None:
     incident = change.record.incident
-    runs = list(change.record.steps.values())
-    contained = all(run.status in FINISHED for run in runs[:-1])
+    assert change.playbook is not None
+    review = change.record.steps[change.playbook.post_incident_step.id]
+    contained = all(r.status in FINISHED for r in change.record.steps.values() if r.position < review.position)
     status = "in_progress"
     if contained:
         incident.contained_at = incident.contained_at or change.now
-        status = "post_incident" if runs[-1].started_at is not None else "contained"
+        status = "post_incident" if review.started_at is not None else "contained"
     if status == "post_incident":
         incident.post_incident_at = incident.post_incident_at or change.now
     current = incident.status_before_hold if incident.status == "on_hold" else incident.status

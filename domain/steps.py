@@ -134,7 +134,7 @@ def step_state(change: Change, run: StepRun) -> Mapping[str, Any]:
 
 def _complete(change: Change, view: View, run: StepRun, command: StepCommand) -> None:
     claim = Claim(occurred_at=command.occurred_at, performed_by=command.performed_by, reason=command.reason)
-    doing = settle_claim(change, claim, breach_at=run.breach_at)
+    doing = settle_claim(change, claim, breach_at=run.breach_at, is_result=True)
     latest = max((a.occurred_at for a in actions_of(view, run.id) if a.occurred_at), default=None)
     if latest is not None and doing.occurred_at < latest:
         reason = f"lies before {latest.isoformat()}, when the last of its actions was done"
@@ -205,7 +205,7 @@ def settle_steps(change: Change, view: View) -> None:
             run.status = "locked"
             continue
         earlier_open = True
-        _start(change, run, runs)
+        _start(change, run, runs, view.exempt)
         waits = any(a.requirement == "pending_fact" and not is_settled(a) for a in runs)
         blocked = waits or bool(speaking(view, {"kind": "step.complete", "step": step.id}))
         run.status = "blocked" if blocked else "in_progress" if run.started_at else "ready"
@@ -223,8 +223,8 @@ def _reopen(change: Change, run: StepRun, reopened: list[ActionRun]) -> None:
     change.emit("step.reopened", step_id=run.id, because=run.reopened_by, action_ids=[a.id for a in reopened])
 
 
-def _start(change: Change, run: StepRun, runs: list[ActionRun]) -> None:
-    done = [a.occurred_at or change.now for a in runs if is_fulfilled(a)]
+def _start(change: Change, run: StepRun, runs: list[ActionRun], exempt: frozenset[str]) -> None:
+    done = [a.occurred_at or change.now for a in runs if is_fulfilled(a) and a.id not in exempt]
     if run.started_at is None and done:
         run.started_at = min(done)
         change.emit("step.started", occurred_at=run.started_at, step_id=run.id)

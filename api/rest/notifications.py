@@ -37,6 +37,7 @@ class Notification(Out):
     version: int
     kind: NotificationKind
     status: NotificationStatus
+    held: bool
     audience: str
     action_id: str | None
     client_id: UUID | None

@@ -16,7 +16,15 @@ declare(
             "content_hash reason"
         )
         | instants("created_at due_at submitted_at approved_at sent_at sent_recorded_at acknowledged_at")
-        | {"allowed_transitions": permitted("{t}.allowed"), "incident": OF_ITS_INCIDENT},
+        | {
+            "allowed_transitions": permitted("{t}.allowed"),
+            "incident": OF_ITS_INCIDENT,
+            # Shown while a gate refuses sending; never stored.
+            "held": Field(
+                "exists (select 1 from jsonb_array_elements({t}.allowed) a"
+                " where a->>'transition' = 'record_sent' and a->>'permit' = 'gate')"
+            ),
+        },
         filters=OF_INCIDENT
         | {"id": Filter("{t}.id = {v}::uuid")}
         | {"kind": Filter("{t}.kind = any({v}::text[])"), "status": Filter("{t}.status = any({v}::text[])")},
