@@ -17,6 +17,7 @@ from app.database import Db
 from app.events import append, plain
 from app.ids import new_id
 from app.incidents import change_incident, incident_ref, visible_incident
+from app.reevaluation import queue_reevaluation
 from app.rights import may, require, require_inside
 from app.rows import check_version
 from domain.changes import Change
@@ -34,22 +35,26 @@ from domain.risk_updates import (
     with_approver,
 )
 from domain.risks import REASON_AT_LEAST, Counts, Revision, Risk, proposal, revise
-from domain.severity import LEVELS
 
 KINDS = {"accepted": "risk.revised", "proposed": "risk.revision_proposed", "rejected": "risk.revision_rejected"}
 
 _LOCK = "SELECT id, version, row_to_json(r)::text FROM risks r WHERE tenant_id = $1 AND ref = $2 FOR UPDATE"
 _READ = "SELECT id, version, row_to_json(r)::text FROM risks r WHERE tenant_id = $1 AND ref = $2"
-_LOCK_INCIDENT = "SELECT id, status, declared_at FROM incidents WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+_LOCK_INCIDENT = "SELECT status, declared_at FROM incidents WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
 # Membership is by the instant of discovery. A report that nobody declared is no incident yet, a rejected one never was;
 # both count as evaluated.
 _COUNTS = """
-SELECT i.declared_at IS NOT NULL AND i.status <> 'rejected' AS counts, i.discovered_at, i.severity,
-       d.value ->> 'category' AS root_cause
-FROM incidents i
-LEFT JOIN documents d ON d.tenant_id = i.tenant_id AND d.incident_id = i.id AND d.id = 'D08'
-WHERE i.tenant_id = $1 AND i.primary_risk = $2 AND NOT i.exercise
-  AND i.discovered_at > $3::timestamptz - interval '1 year' AND i.discovered_at <= $3
+SELECT count(*) AS evaluated, count(*) FILTER (WHERE counts) AS counted,
+       max(discovered_at) FILTER (WHERE counts) AS last_at, min(severity) FILTER (WHERE counts) AS worst,
+       array_remove(array_agg(DISTINCT root_cause) FILTER (WHERE counts), NULL) AS root_causes
+FROM (
+  SELECT i.declared_at IS NOT NULL AND i.status <> 'rejected' AS counts, i.discovered_at, i.severity,
+         d.value ->> 'category' AS root_cause
+  FROM incidents i
+  LEFT JOIN documents d ON d.tenant_id = i.tenant_id AND d.incident_id = i.id AND d.id = 'D08'
+  WHERE i.tenant_id = $1 AND i.primary_risk = $2 AND NOT i.exercise
+    AND i.discovered_at > $3::timestamptz - interval '1 year' AND i.discovered_at <= $3
+) year
 """
 _REVISION = """
 SELECT id, incident_id, decision, status, before::text, after::text, reason, cause FROM risk_revisions
@@ -65,13 +70,6 @@ FROM incidents i WHERE tenant_id = $1 AND id = $2
 _ACTIVE = """
 SELECT id FROM people WHERE tenant_id = $1 AND id = ANY ($2::uuid[]) AND kind = 'internal' AND active
 AND (expires_at IS NULL OR expires_at > now())
-"""
-# What a rule may look at moves the open incidents of the risk.
-_REEVALUATE = """
-INSERT INTO due_work (tenant_id, kind, subject_id, next_at)
-SELECT $1, 'reevaluate', id, now() FROM incidents
-WHERE tenant_id = $1 AND primary_risk = $2 AND status NOT IN ('closed', 'rejected')
-ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET next_at = excluded.next_at, attempts = 0
 """
 
 
@@ -113,14 +111,14 @@ async def read_proposal(db: Db, principal: Principal, ref: str, incident: str | 
 
 async def count_incidents(db: Db, ref: str, now: datetime) -> Counts:
     """What the incidents of the 12 months before `now` with this primary risk say. Exercises are left out."""
-    rows = await db.fetch(_COUNTS, db.tenant_id, ref, now)
-    counted = [row for row in rows if row["counts"]]
+    row = await db.row(_COUNTS, db.tenant_id, ref, now)
+    assert row is not None, "an aggregate answers one row"
     return Counts(
-        incident_count_12m=len(counted),
-        last_incident_at=max((row["discovered_at"] for row in counted), default=None),
-        highest_severity_12m=min((row["severity"] for row in counted), key=LEVELS.index, default=None),
-        evaluated_count_12m=len(rows),
-        root_causes=frozenset(row["root_cause"] for row in counted if row["root_cause"]),
+        incident_count_12m=row["counted"],
+        last_incident_at=row["last_at"],
+        highest_severity_12m=row["worst"],  # SEV1 is the worst and sorts first
+        evaluated_count_12m=row["evaluated"],
+        root_causes=frozenset(row["root_causes"] or ()),
     )
 
 
@@ -133,7 +131,9 @@ async def revise_risk(
     """
     require(principal, "risk.propose")
     require_inside(principal)
-    incident_id = await _lock_cited(db, request.incident) if request.incident is not None else None
+    incident_id = await _find_cited(db, request.incident) if request.incident is not None else None
+    if incident_id is not None:
+        await _lock_cited(db, incident_id)
     entry = await _entry(db, _LOCK, ref)
     check_version(if_match, entry.version)
     _require_whole_year(principal)
@@ -181,7 +181,7 @@ async def decide_revision(
     require_inside(principal)
     cited = await db.value(_CITED, db.tenant_id, ref, revision_id)
     if cited is not None and transition == "accept":
-        await _lock_cited(db, str(cited))
+        await _lock_cited(db, cited)
     entry = await _entry(db, _LOCK, ref)
     found = await db.row(_REVISION, db.tenant_id, ref, revision_id)
     if found is None:
@@ -218,7 +218,7 @@ async def _accept(
         await change_incident(db, principal, row["incident_id"], apply)
     changes = {**_builtins(revision.changes), "version": entry.version + 1, "updated_at": now}
     await _update(db, "risks", "ref", entry.risk.ref, changes)
-    await db.execute(_REEVALUATE, db.tenant_id, entry.risk.ref)
+    await queue_reevaluation(db, risk=entry.risk.ref)
     entry.changes.update(changes)
     return {**_states(revision), "outcome": outcome, "decided_by": person_id, "decided_at": now}
 
@@ -243,19 +243,21 @@ async def _entry(db: Db, sql: str, ref: str) -> _Entry:
     return _Entry(id=row[0], version=row[1], risk=msgspec.json.decode(row[2], type=Risk))
 
 
-async def _lock_cited(db: Db, ref: str) -> UUID:
-    """Lock the incident that a revision cites. Raises Invalid for one that the caller cannot see, Conflict for one
-    that cannot be cited now."""
+async def _find_cited(db: Db, ref: str) -> UUID:
+    """The incident that a revision is to cite. Raises Invalid for one that the caller cannot see."""
     try:
-        incident_id = await visible_incident(db, incident_ref(ref))
+        return await visible_incident(db, incident_ref(ref))
     except NotFound:
         text = "names no incident that you can see"
         raise Invalid(f"/incident_id {text}.", errors=[InputError("/incident_id", text)]) from None
+
+
+async def _lock_cited(db: Db, incident_id: UUID) -> None:
+    """Lock the incident that a revision cites. Raises Conflict while it cannot be cited."""
     row = await db.row(_LOCK_INCIDENT, db.tenant_id, incident_id)
     if row is None:
         raise NotFound
     check_citable(row["status"], row["declared_at"])
-    return incident_id
 
 
 async def _about_incident(db: Db, ref: str, incident: str) -> dict[str, Any]:
