@@ -11,7 +11,8 @@ import orjson
 from app.authentication import Principal
 from app.database import Db
 from app.ids import new_id
-from app.rights import require, require_unlimited
+from app.reevaluation import queue_reevaluation
+from app.rights import lifted, require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from domain.refusals import Conflict, InputError, Invalid, NotFound
 
@@ -24,14 +25,6 @@ _FIND_REFERENCE = (
     "SELECT client_id FROM client_references"
     " WHERE tenant_id = $1 AND system = $2 AND instance = $3 AND external_id = $4"
 )
-# What a rule may look at moves the open incidents of the client.
-_REEVALUATE = """
-INSERT INTO due_work (tenant_id, kind, subject_id, next_at)
-SELECT $1, 'reevaluate', i.id, now() FROM incident_clients c
-JOIN incidents i ON i.tenant_id = c.tenant_id AND i.id = c.incident_id
-WHERE c.tenant_id = $1 AND c.client_id = $2 AND i.status NOT IN ('closed', 'rejected')
-ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET next_at = excluded.next_at, attempts = 0
-"""
 
 
 class ReferenceTaken(Conflict):
@@ -95,7 +88,8 @@ async def change_client(
     whole = {**changes, "version": before["version"] + 1, "updated_at": now}
     told = Written("client", "client.changed", fields=sorted(changes))
     await update_row(db, "clients", client_id, whole, told, actor=principal.actor, at=now)
-    await db.execute(_REEVALUATE, db.tenant_id, client_id)
+    async with lifted(db, principal):
+        await queue_reevaluation(db, client_id=client_id)
 
 
 async def put_client(

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from app.authentication import Principal, Unauthenticated
 from app.database import Db
 from app.ids import new_id
@@ -16,7 +18,7 @@ from app.people import lock_person
 from app.rights import may, require, require_unlimited
 from app.rows import Written, insert_row, update_row
 from app.secrets import Claim, NewSecret, new_api_key, new_hook_token
-from domain.actors import Actor
+from domain.actors import SYSTEM, Actor
 from domain.refusals import Conflict, Forbidden, InputError, Invalid, NotFound
 
 TOKEN_DAYS = 7  # an enrolment token is good for P7D
@@ -34,6 +36,18 @@ SELECT id, token_issued_by FROM people
 WHERE tenant_id = $1 AND token_hash = $2 AND token_expires_at > now() AND active
   AND (expires_at IS NULL OR expires_at > now())
 FOR UPDATE
+"""
+
+
+_FIRST_ADMIN = """
+SELECT id FROM people WHERE tenant_id = $1 AND active AND 'tenant_admin' = ANY (roles) ORDER BY created_at, id LIMIT 1
+"""
+_LIST = """
+SELECT k.id, k.name, k.prefix, coalesce(p.name, s.name) AS holder, k.expires_at, k.last_used_at, k.revoked_at
+FROM api_keys k
+LEFT JOIN people p ON p.tenant_id = k.tenant_id AND p.id = k.person_id
+LEFT JOIN service_accounts s ON s.tenant_id = k.tenant_id AND s.id = k.service_account_id
+ORDER BY k.created_at, k.id
 """
 
 
@@ -117,6 +131,50 @@ async def revoke_key(db: Db, principal: Principal, key_id: UUID) -> None:
         now = datetime.now(UTC)
         told = Written("key", "key.revoked")
         await update_row(db, "api_keys", key_id, {"revoked_at": now}, told, actor=principal.actor, at=now)
+
+
+async def issue_key_for(
+    db: Db, person_id: UUID | None, service_account_id: UUID | None, name: str, expires_at: datetime | None
+) -> dict[str, Any]:
+    """A key issued by the installation itself: to a person, a service account, or else the first administrator.
+
+    Raises NotFound and Conflict.
+    """
+    if service_account_id is not None:
+        await _check_service_account(db, service_account_id)
+    elif person_id is not None:
+        if not (await lock_person(db, person_id))["active"]:
+            raise Conflict("The person is not active.", current={"active": False})
+    else:
+        person_id = await db.value(_FIRST_ADMIN, db.tenant_id)
+        if person_id is None:
+            raise NotFound
+    row = {
+        "name": name,
+        "person_id": None if service_account_id else person_id,
+        "service_account_id": service_account_id,
+        "roles": None,
+        "client_ids": None,
+        "expires_at": expires_at,
+    }
+    key_id, text = await add_key(db, SYSTEM, row, new_api_key(db.tenant_id), datetime.now(UTC))
+    return {"id": key_id, "person_id": row["person_id"], "service_account_id": service_account_id, "key": text}
+
+
+async def revoke_any_key(db: Db, key_id: UUID) -> bool:
+    """Revoke a key on behalf of the installation; false when there is none."""
+    found = await db.row(_LOCK, db.tenant_id, key_id)
+    if found is not None and found["revoked_at"] is None:
+        now = datetime.now(UTC)
+        await update_row(
+            db, "api_keys", key_id, {"revoked_at": now}, Written("key", "key.revoked"), actor=SYSTEM, at=now
+        )
+    return found is not None
+
+
+async def list_keys(db: Db) -> list[asyncpg.Record]:
+    """The keys of a tenant with the names of their holders, oldest first."""
+    return await db.fetch(_LIST)
 
 
 async def issue_token(db: Db, principal: Principal, person_id: UUID) -> tuple[str, datetime]:

@@ -7,10 +7,11 @@ from uuid import UUID
 
 import asyncpg
 
-from app.authentication import Principal, wall
+from app.authentication import Principal
 from app.database import Db
 from app.ids import new_id
-from app.rights import require, require_unlimited
+from app.reevaluation import queue_reevaluation
+from app.rights import lifted, require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from domain.actors import Actor
 from domain.glossary import GRANTABLE, Role
@@ -67,11 +68,12 @@ async def create_person(db: Db, principal: Principal, given: Mapping[str, Any]) 
         _check_grant(principal, set(row["roles"]))
     person_id = new_id()
     await _check(db, principal, person_id, row, row, now)
-    return await add_person(db, principal.actor, person_id, row, now)
+    async with lifted(db, principal):
+        await _add(db, principal.actor, person_id, row, now)
+    return person_id
 
 
-async def add_person(db: Db, actor: Actor, person_id: UUID, row: Mapping[str, Any], now: datetime) -> UUID:
-    """Store a person whose row was checked, and tell it. Raises UserNameTaken."""
+async def _add(db: Db, actor: Actor, person_id: UUID, row: Mapping[str, Any], now: datetime) -> None:
     whole = {
         "id": person_id,
         "version": 1,
@@ -85,7 +87,6 @@ async def add_person(db: Db, actor: Actor, person_id: UUID, row: Mapping[str, An
     except asyncpg.UniqueViolationError as error:
         raise _taken(error) from error
     await _name_for_incidents(db, person_id, row["kind"], row["incident_ids"], [])
-    return person_id
 
 
 async def change_person(
@@ -119,10 +120,9 @@ async def change_person(
         await update_row(db, "people", person_id, whole, told, actor=principal.actor, at=now, hidden=hidden)
     except asyncpg.UniqueViolationError as error:
         raise _taken(error) from error
-    if "incident_ids" in changes:
-        await db.wall(None, None)
+    async with lifted(db, principal):
         await _name_for_incidents(db, person_id, after["kind"], after["incident_ids"], before["incident_ids"])
-        await wall(db, principal)
+        await queue_reevaluation(db, person_id=person_id)
 
 
 async def lock_person(db: Db, person_id: UUID) -> dict[str, Any]:
@@ -186,11 +186,10 @@ async def _is_manager(db: Db, manager_id: UUID, person_id: UUID) -> bool:
 
 async def _exist(db: Db, principal: Principal, incident_ids: list[UUID]) -> bool:
     """Whether all of these incidents exist. An administrator need not be one who may read them."""
-    await db.wall(None, None)
-    number = await db.value(
-        "SELECT count(*) FROM incidents WHERE tenant_id = $1 AND id = ANY ($2)", db.tenant_id, incident_ids
-    )
-    await wall(db, principal)
+    async with lifted(db, principal):
+        number = await db.value(
+            "SELECT count(*) FROM incidents WHERE tenant_id = $1 AND id = ANY ($2)", db.tenant_id, incident_ids
+        )
     return bool(number == len(set(incident_ids)))
 
 

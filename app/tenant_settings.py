@@ -10,7 +10,8 @@ from app.authentication import Principal
 from app.database import Db
 from app.directory import tenant_settings
 from app.events import append, lock_head
-from app.rights import require, require_inside, require_unlimited
+from app.reevaluation import queue_reevaluation
+from app.rights import lifted, require, require_inside, require_unlimited
 from app.rows import check_version
 from domain.changes import TenantSettings
 from domain.deadlines import parse_duration
@@ -68,6 +69,8 @@ async def change_settings(
             occurred_at=now,
             recorded_at=now,
         )
+        async with lifted(db, principal):
+            await queue_reevaluation(db)
     return await _settings(db)
 
 

@@ -111,7 +111,7 @@ async def settings(call: Call) -> Response:
     **declares(["settings.write", "calendar.write"], answer=Settings, refuses=[409]),
 )
 async def edit_settings(call: Call, given: SettingsEdit) -> Response:
-    """Change settings. Deadlines that run keep their dates; those that start later follow the change."""
+    """Change settings; what the rules say of open incidents is worked out again."""
 
     async def work(db: Db, principal: Principal) -> Answer:
         wanted = given.model_dump(mode="json", exclude_unset=True)

@@ -1,0 +1,90 @@
+"""`holdfast migrate`, `rebuild`, `verify-lite`, `export-schemas`: what an operator or a developer runs now and then."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli.running import EXIT_REFUSED, EXIT_UNUSABLE, door, fail, read_settings, run, run_on_database, say
+
+if TYPE_CHECKING:
+    from app.serving import Opened
+
+Json = Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")]
+Tenant = Annotated[UUID | None, typer.Option(help="Id of the tenant; all of them when left away.")]
+
+
+def migrate(context: typer.Context, as_json: Json = False) -> None:
+    """Bring the database's schema to that of this version, and the shipped playbooks with it."""
+    from app.logs import configure
+    from app.postgres_programs import PostgresFailed
+    from app.serving import StartRefused, embedded_server
+    from app.serving import migrate as bring_up
+
+    settings = read_settings(context)
+    configure(level="error", style=settings.log_format)
+    server = None
+    try:
+        server = embedded_server(settings)
+        moved = run(bring_up(settings, server))
+    except (StartRefused, PostgresFailed) as error:
+        fail(str(error), EXIT_UNUSABLE)
+    finally:
+        if server is not None:
+            server.stop()
+    say({"changed": moved}, as_json=as_json, lines=["Brought up to date." if moved else "Nothing to do."])
+
+
+def rebuild(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Only compare; nothing is written.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
+) -> None:
+    """Compare what is stored with what the events fold to. Ends with 1 where they differ."""
+    if not check:
+        fail("State is compared, never overwritten: run `holdfast rebuild --check`.", EXIT_UNUSABLE)
+    _report(context, tenant, as_json, compare=True)
+
+
+def verify_lite(context: typer.Context, tenant: Tenant = None, as_json: Json = False) -> None:
+    """Verify the hash chain of every stream and the digest of every event. Ends with 1 where one is broken."""
+    _report(context, tenant, as_json, compare=False)
+
+
+def _report(context: typer.Context, tenant: UUID | None, as_json: bool, *, compare: bool) -> None:
+    async def work(found: "Opened") -> list[dict[str, Any]]:
+        from app.cli.running import tenant_of
+        from app.rebuild import check_tenant
+        from app.serving import owner_dsn
+        from app.tenants import list_tenants
+
+        if tenant is not None:
+            ids = [await tenant_of(found, tenant)]
+        else:
+            ids = [row["id"] for row in await list_tenants(owner_dsn(found.addresses))]
+        return [await check_tenant(found.database, one, compare=compare) for one in ids]
+
+    reports = run_on_database(read_settings(context), work)
+    lines = [f"{one['tenant_id']}: {one['streams']} streams, {one['events']} events" for one in reports]
+    faults = [f"{one['tenant_id']}: {fault}" for one in reports for fault in one["faults"]]
+    say(reports, as_json=as_json, lines=[*lines, *faults])
+    if faults:
+        raise SystemExit(EXIT_REFUSED)
+
+
+def export_schemas(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("openapi"),
+) -> None:
+    """Write the OpenAPI document; its diff is the review of an API change."""
+    from secrets import token_urlsafe
+
+    path = folder / "openapi.json"
+    settings = read_settings(context, secret_key=token_urlsafe(32))  # nothing is sealed; no file is made for it
+    is_current = door("api.schemas").export(door("api.server").create_api(settings), path, check=check)
+    if check and not is_current:
+        fail(f"{path} is not what the code says: run `make openapi` and commit it.", EXIT_REFUSED)
+    print(f"{path} is up to date." if is_current else f"{path} is written.")

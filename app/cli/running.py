@@ -1,0 +1,141 @@
+"""Running a command: settings, the database it works on, and what it says when something stands in the way."""
+
+import importlib
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from uuid import UUID
+
+import typer
+
+if TYPE_CHECKING:
+    from app.serving import Opened
+    from app.settings import Settings
+
+T = TypeVar("T")
+EXIT_REFUSED = 1
+EXIT_UNUSABLE = 2
+
+
+@dataclass
+class Chosen:
+    """Settings that were chosen by options of the command line."""
+
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+def read_settings(context: typer.Context, **more: Any) -> "Settings":
+    """The settings of the environment and of options. Ends the process with one line per wrong setting."""
+    from pydantic import ValidationError
+
+    from app.settings import Settings, explain
+
+    given = {**context.obj.given, **{name: value for name, value in more.items() if value is not None}}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        fail(explain(error), EXIT_UNUSABLE)
+
+
+def run_on_database(
+    settings: "Settings", work: Callable[["Opened"], Awaitable[T]], *, may_make: bool = False, quiet: bool = True
+) -> T:
+    """Do `work` on the database of the settings: the embedded one is attached to, or started for so long.
+
+    `may_make` lets a data folder without a database get one. Ends the process with a message when it cannot.
+    """
+    from app.logs import configure
+    from app.postgres_programs import PostgresFailed
+    from app.serving import StartRefused, embedded_server, opened
+    from domain.refusals import Refusal
+
+    configure(level="error" if quiet else settings.log_level, style=settings.log_format)
+
+    async def main() -> T:
+        async with opened(settings, server, pool_max=2) as found:
+            return await work(found)
+
+    server = None
+    try:
+        server = embedded_server(settings, must_exist=not may_make)
+        done: T = run(main())
+        return done
+    except (StartRefused, PostgresFailed) as error:
+        fail(str(error), EXIT_UNUSABLE)
+    except Refusal as refusal:
+        fail(": ".join([refusal.detail, *(f"{one.pointer} {one.reason}" for one in refusal.errors)]), EXIT_REFUSED)
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def run(main: Any) -> Any:
+    """Run a coroutine on the fast event loop where there is one."""
+    import asyncio
+
+    try:
+        from uvloop import new_event_loop as loop_factory
+    except ImportError:  # not on Windows
+        loop_factory = asyncio.new_event_loop  # type: ignore[assignment]
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        return runner.run(main)
+
+
+def door(name: str) -> Any:
+    """A module of the floor above. The command line stands before all doors, although it lives on this floor."""
+    return importlib.import_module(name)
+
+
+async def tenant_of(found: "Opened", given: UUID | None) -> UUID:
+    """The tenant that was named, or the only one there is. Ends the process when that is not clear."""
+    from app.serving import owner_dsn
+    from app.tenants import find_tenant, list_tenants
+
+    if given is not None:
+        if await find_tenant(found.database, given) is None:
+            fail(f"There is no tenant {given}.", EXIT_REFUSED)
+        return given
+    tenants = await list_tenants(owner_dsn(found.addresses))
+    if len(tenants) != 1:
+        fail(f"There are {len(tenants)} tenants: name one with --tenant (`holdfast tenants list`).", EXIT_REFUSED)
+    only: UUID = tenants[0]["id"]
+    return only
+
+
+def say(value: Any, *, as_json: bool, lines: Sequence[str]) -> None:
+    """Answer: as JSON for scripts, else as lines."""
+    if as_json:
+        print(json.dumps(value, default=_text, ensure_ascii=False))
+    else:
+        print("\n".join(lines))
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Answer with rows: as a JSON array for scripts, else as a table."""
+    if as_json:
+        print(json.dumps(list(rows), default=_text, ensure_ascii=False))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        drawn.add_row(*(Text("" if row[name] is None else _text(row[name])) for name in columns))
+    Console(soft_wrap=True).print(drawn)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the process with a message on standard error."""
+    print(message, file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if hasattr(value, "isoformat"):
+        return str(value.isoformat()).replace("+00:00", "Z")
+    return str(value)

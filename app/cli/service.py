@@ -1,0 +1,65 @@
+"""`holdfast serve` and `holdfast worker`: the processes that stay."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.running import EXIT_UNUSABLE, door, fail, read_settings, run
+
+if TYPE_CHECKING:
+    from app.serving import Opened
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [HOLDFAST_HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [HOLDFAST_PORT].")] = None,
+) -> None:
+    """Serve the API and do the background work, on the embedded database unless DATABASE_URL names another."""
+    from app.logs import configure
+    from app.postgres_programs import PostgresFailed
+    from app.serving import StartRefused, embedded_server
+    from app.standing import bind, free_metrics_port, stand
+
+    settings = read_settings(context, host=host, port=port)
+    configure(level=settings.log_level, style=settings.log_format)
+    server = None
+    try:
+        with bind(settings) as listener:
+            settings = free_metrics_port(settings)
+            server = embedded_server(settings)
+            run(stand(settings, server, listener, door("api.server").create_api, _welcome))
+    except (StartRefused, PostgresFailed) as error:
+        fail(str(error), EXIT_UNUSABLE)
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def worker(context: typer.Context) -> None:
+    """Do the background work alone, beside any number of `holdfast serve`."""
+    from app.logs import configure
+    from app.postgres_programs import PostgresFailed
+    from app.serving import StartRefused, embedded_server
+    from app.standing import work_alone
+
+    settings = read_settings(context)
+    configure(level=settings.log_level, style=settings.log_format)
+    server = None
+    try:
+        server = embedded_server(settings)
+        run(work_alone(settings, server))
+    except (StartRefused, PostgresFailed) as error:
+        fail(str(error), EXIT_UNUSABLE)
+    finally:
+        if server is not None:
+            server.stop()
+
+
+def _welcome(found: "Opened", address: str) -> None:
+    """What is said once it listens; the first key is shown only by the start that made it."""
+    if found.first is not None:
+        kept = found.settings.data_dir / "admin-key"
+        print(f"First tenant {found.first.tenant_id}. Key of its administrator, kept in {kept}:", flush=True)
+        print(f"  {found.first.key}", flush=True)
+    print(f"Holdfast listens on {address} (reference: {address}/docs)", flush=True)
