@@ -11,6 +11,11 @@ from domain.playbooks import catalogue
 
 SHIPPED = UUID(int=0)
 
+_SUPERSEDE = """
+UPDATE playbook_versions SET status = 'superseded'
+WHERE tenant_id = $1 AND slug = $2 AND version = $3 AND status = 'published'
+"""
+_PUBLISH = "UPDATE playbook_versions SET status = 'published' WHERE tenant_id = $1 AND hash = $2"
 _VERSIONS = """
 INSERT INTO playbook_versions (tenant_id, hash, slug, version, title, description, primary_risk, risks, severity_floor,
                                standards, sources, resolved)
@@ -37,18 +42,22 @@ FROM jsonb_populate_recordset(NULL::playbook_actions, $2::jsonb) r
 async def import_catalogue(connection: asyncpg.Connection) -> bool:
     """Write the shipped playbook versions that the database does not have yet; true when there were any.
 
-    Rows of one content hash never change and are never removed: incidents pin them. A new text is a new hash, and
-    takes over the slug and version only when both are new, so a shipped version cannot change in place.
+    Rows of one content hash never change and are never removed: incidents pin them. A version that is shipped with
+    another content than before supersedes the earlier content; only unreleased code does that.
     """
     async with connection.transaction():
         known = await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", OWNER)
         if known:
             await connection.execute(f"SET LOCAL ROLE {OWNER}")
         await connection.execute(f"SELECT set_config('app.tenant_id', '{SHIPPED}', true)")
-        stored = await connection.fetch("SELECT hash FROM playbook_versions WHERE tenant_id = $1", SHIPPED)
-        hashes = {row["hash"] for row in stored}
-        missing = [playbook for playbook in catalogue().list() if playbook.hash not in hashes]
+        rows = await connection.fetch("SELECT hash, status FROM playbook_versions WHERE tenant_id = $1", SHIPPED)
+        stored = {row["hash"]: row["status"] for row in rows}
+        missing = [playbook for playbook in catalogue().list() if stored.get(playbook.hash) != "published"]
         for playbook in missing:
+            await connection.execute(_SUPERSEDE, SHIPPED, playbook.slug, playbook.version)
+            if playbook.hash in stored:
+                await connection.execute(_PUBLISH, SHIPPED, playbook.hash)
+                continue
             version, steps, actions = _rows(playbook)
             await connection.execute(_VERSIONS, SHIPPED, _json([version]))
             await connection.execute(_STEPS, SHIPPED, _json(steps))

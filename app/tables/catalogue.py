@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Index, Text
 
 from app.tables import columns
-from app.tables.columns import SQLModel, belongs_to, one_of, unique
+from app.tables.columns import SQLModel, belongs_to, index, one_of
 
 
 class PlaybookVersion(SQLModel, table=True):
@@ -19,7 +19,8 @@ class PlaybookVersion(SQLModel, table=True):
 
     __tablename__ = "playbook_versions"
     __table_args__ = (
-        unique("playbook_versions_slug", "slug", "version"),
+        # One content per published version; what incidents pinned under another content stays readable.
+        index("playbook_versions_slug", "slug", "version", unique=True, where="status = 'published'"),
         one_of("status", "draft", "published", "superseded", "withdrawn"),
     )
 

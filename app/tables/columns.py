@@ -129,6 +129,8 @@ def unique(name: str, *columns: str) -> UniqueConstraint:
     return UniqueConstraint("tenant_id", *columns, name=name)
 
 
-def index(name: str, *columns: str | TextClause, where: str | None = None) -> Index:
+def index(name: str, *columns: str | TextClause, unique: bool = False, where: str | None = None) -> Index:
     """An index that starts with the tenant. Only leakproof comparisons use it under row-level security."""
-    return Index(name, "tenant_id", *columns, postgresql_where=None if where is None else sql_text(where))
+    return Index(
+        name, "tenant_id", *columns, unique=unique, postgresql_where=None if where is None else sql_text(where)
+    )

@@ -60,9 +60,9 @@ CREATE TABLE playbook_versions (
     resolved JSONB DEFAULT '{}' NOT NULL,
     imported_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     PRIMARY KEY (tenant_id, hash),
-    CONSTRAINT playbook_versions_slug UNIQUE (tenant_id, slug, version),
     CONSTRAINT one_of_status CHECK (status IN ('draft', 'published', 'superseded', 'withdrawn'))
 );
+CREATE UNIQUE INDEX playbook_versions_slug ON playbook_versions (tenant_id, slug, version) WHERE status = 'published';
 
 CREATE TABLE streams (
     tenant_id UUID NOT NULL,
@@ -325,7 +325,7 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_by_assignee ON incidents (tenant_id, assignee_id, number_order) WHERE assignee_id IS NOT NULL;
 CREATE INDEX incidents_by_discovery ON incidents (tenant_id, discovered_at, id);
-CREATE INDEX incidents_by_due ON incidents (tenant_id, coalesce(next_due_at, 'infinity'::timestamptz), id);
+CREATE INDEX incidents_by_due ON incidents (tenant_id, least(next_due_at, 'infinity'::timestamptz), id);
 CREATE INDEX incidents_by_number ON incidents (tenant_id, number_order, id);
 CREATE INDEX incidents_by_report ON incidents (tenant_id, reported_at, id);
 CREATE INDEX incidents_by_status ON incidents (tenant_id, status, number_order, id);

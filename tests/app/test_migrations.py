@@ -159,6 +159,25 @@ async def test_a_service_can_start_on_a_fresh_database(cluster: Cluster, new_dat
         await connection.close()
 
 
+async def test_a_version_shipped_with_another_content_leaves_the_earlier_one_readable(
+    cluster: Cluster, new_database: NewDatabase
+) -> None:
+    connection = await asyncpg.connect(cluster.superuser_dsn(await new_database()))
+    try:
+        shipped = {row["hash"] for row in await connection.fetch("SELECT hash FROM playbook_versions")}
+        await connection.execute("SET session_replication_role = replica")  # no look at references meanwhile
+        for name in ("playbook_versions", "playbook_steps", "playbook_actions"):
+            await connection.execute(f"UPDATE {name} SET hash = 'earlier' WHERE hash = $1", catalogue().list()[0].hash)
+        await connection.execute("RESET session_replication_role")
+        assert await import_catalogue(connection) is True
+        assert await import_catalogue(connection) is False
+        rows = await connection.fetch("SELECT hash, status FROM playbook_versions")
+        assert {row["hash"] for row in rows if row["status"] == "published"} == shipped
+        assert {row["hash"] for row in rows if row["status"] == "superseded"} == {"earlier"}
+    finally:
+        await connection.close()
+
+
 async def test_an_administrator_who_is_no_superuser_can_migrate(cluster: Cluster, new_database: NewDatabase) -> None:
     """A managed PostgreSQL: the administrator may create roles and owns the database, and that is all."""
     name = await new_database(template="template0")
