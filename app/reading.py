@@ -73,10 +73,14 @@ Member = Field | Group | One | Many
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A predicate over `{t}` with the value `{v}`; with `each` it holds for every one of several values."""
+    """A predicate over `{t}` with the value `{v}`; with `each` it holds for every one of several values.
+
+    `skewed`: some values are in most rows and others in few, so the statement is planned for the value at hand.
+    """
 
     sql: str
     each: bool = False
+    skewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +296,8 @@ async def read_page(
     values = _spread(noun, given) | {"limit": limit + 1}
     if start:
         values |= {"value": start.value, "key": start.id}
+    if any(kind.filters[name].skewed for name in given):
+        await db.execute("set local plan_cache_mode = force_custom_plan")
     rows = await db.fetch(sql, *_values(bound, reader, now, values))
     following = marks.write(Position(rows[limit - 1][1], rows[limit - 1][2])) if len(rows) > limit else None
     items = ",".join([row[0] for row in rows[:limit]])

@@ -77,16 +77,19 @@ INCIDENT = declare(
             "exercise": Filter("{t}.exercise = {v}::boolean"),
             "client_id": Filter(
                 "{t}.id in (select c.incident_id from incident_clients c"
-                " where c.tenant_id = {t}.tenant_id and c.client_id = {v}::uuid)"
+                " where c.tenant_id = {t}.tenant_id and c.client_id = {v}::uuid)",
+                skewed=True,
             ),
             "label": Filter(
                 "{t}.id in (select l.incident_id from incident_labels l"
                 " where l.tenant_id = {t}.tenant_id and l.label = {v}::text)",
                 each=True,
+                skewed=True,
             ),
             "control": Filter(
                 "{t}.id in (select o.incident_id from control_occurrences o"
-                " where o.tenant_id = {t}.tenant_id and o.control = {v}::text)"
+                " where o.tenant_id = {t}.tenant_id and o.control = {v}::text)",
+                skewed=True,
             ),
             "external_id": Filter(
                 "{t}.id in (select x.incident_id from external_references x"
@@ -96,7 +99,7 @@ INCIDENT = declare(
                 "{t}.id in (select x.incident_id from external_references x"
                 " where x.tenant_id = {t}.tenant_id and x.system = {v}::text)"
             ),
-            "q": Filter(WORD, each=True),
+            "q": Filter(WORD, each=True, skewed=True),
             "sla_state": Filter(OF_SLA),
             "discovered_from": Filter("{t}.discovered_at >= {v}::timestamptz"),
             "discovered_to": Filter("{t}.discovered_at < {v}::timestamptz"),
@@ -108,7 +111,7 @@ INCIDENT = declare(
             "number": Sort("{t}.number_order", "integer"),
             "reported_at": Sort("{t}.reported_at", "timestamptz"),
             # Incidents without a deadline come last; `infinity` says so to the cursor too.
-            "next_due_at": Sort("coalesce({t}.next_due_at,'infinity')", "timestamptz"),
+            "next_due_at": Sort("least({t}.next_due_at,'infinity')", "timestamptz"),
         },
         sort="-number",
         groups={
