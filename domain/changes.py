@@ -83,7 +83,8 @@ class Change:
 
     def _duty_inputs(self) -> tuple[Any, ...]:
         incident = self.record.incident
-        return dict(incident.facts), list(incident.client_ids), incident.discovered_at
+        discovery = incident.discovered_at, incident.discovered_at_precision
+        return dict(incident.facts), list(incident.client_ids), discovery, incident.playbook_hash
 
     @property
     def duties_may_differ(self) -> bool:

@@ -1,6 +1,6 @@
 """Escalations that the rules open by themselves: severity (severity.md section 1) and harm to a client (G-ALL-6)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from domain.changes import Change
 from domain.record import Notification
@@ -31,9 +31,10 @@ def settle_escalations(change: Change) -> None:
     harm = incident.facts.get("client_harm", {})
     if harm.get("value") is True:
         wanted |= BY_HARM
-    told = {n.audience for n in change.record.notifications.values() if n.kind == "escalation"}
+    told = {n.audience: n for n in change.record.notifications.values() if n.kind == "escalation"}
     for role, within in wanted.items():
         if role in told:
+            _hasten(change, told[role], change.now + within)
             continue
         escalation = Notification(
             id=change.new_id(),
@@ -48,3 +49,10 @@ def settle_escalations(change: Change) -> None:
         )
         change.record.notifications[str(escalation.id)] = escalation
         change.emit("escalation.opened", notification_id=escalation.id, audience=role, due_at=escalation.due_at)
+
+
+def _hasten(change: Change, escalation: Notification, due_at: datetime) -> None:
+    """One that still waits is due as soon as what happened since asks for it."""
+    if escalation.sent_at is None and escalation.due_at is not None and due_at < escalation.due_at:
+        escalation.due_at = due_at
+        change.emit("escalation.hastened", notification_id=escalation.id, audience=escalation.audience, due_at=due_at)

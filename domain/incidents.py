@@ -19,7 +19,6 @@ from domain.overrides import Override, pass_or_refuse
 from domain.playbooks import Playbook
 from domain.record import ActionRun, ControlOccurrence, StepRun
 from domain.refusals import Conflict, InputError, Invalid
-from domain.relations import members
 from domain.verdicts import Verdict, Who, verdict
 
 DECLARERS = frozenset(
@@ -78,8 +77,6 @@ def judge_incident(view: View, transition: str) -> Verdict:
     if (incident.status, transition) not in TRANSITIONS:
         state = f"The incident is {incident.status}."
     who, needs_person = _WHO[transition]
-    if transition == "declare" and view.change.playbook is not None and view.change.playbook.first_step_open_to_all:
-        who = Who(who.roles, members(view.record))
     gate = None
     if transition == "reject" and state is None:
         missing = [m for d in ("D01", "D02") for m in lacking(view.change, d)]

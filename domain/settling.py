@@ -1,7 +1,8 @@
 """What follows from a change: one closing of the rules over the record, run after every command.
 
 Order matters and is all there is to know: facts from documents -> obligations -> requirements of actions ->
-severity -> documents -> steps -> the incident's own status -> control occurrences -> deadlines -> allowed transitions.
+severity -> escalations -> documents -> steps -> the incident's own status -> control occurrences -> deadlines ->
+allowed transitions.
 It is idempotent: settling a settled record changes nothing and emits nothing.
 """
 
@@ -43,6 +44,7 @@ def settle(change: Change) -> None:
     if declared:
         _settle_requirements(view)
     _settle_severity(change)
+    settle_escalations(change)
     for item_id in record.documents:
         if item_id != "D06":
             settle_document(change, item_id)
@@ -52,7 +54,6 @@ def settle(change: Change) -> None:
         settle_steps(change, view)
         _settle_status(change)
     settle_document(change, "D06")
-    settle_escalations(change)
     _settle_deadlines(change)
     view.touch()
     _offer(view)
@@ -160,13 +161,15 @@ def _settle_severity(change: Change) -> None:
 
 
 def _adjusted(adjustment: Any, computed: str) -> str:
-    """A person may raise without limit and lower by one level; the adjustment follows the computed level."""
+    """A raise is a least level; a lowering takes one level off a computed one that stays above it, and never adds."""
     if not adjustment:
         return computed
     wanted: str = adjustment["level"]
+    if LEVELS.index(wanted) < LEVELS.index(adjustment["computed"]):
+        return highest(computed, wanted)
     if LEVELS.index(wanted) <= LEVELS.index(computed):
-        return wanted
-    return LEVELS[min(LEVELS.index(computed) + 1, LEVELS.index(wanted))]
+        return computed
+    return LEVELS[LEVELS.index(computed) + 1]
 
 
 def _settle_status(change: Change) -> None:

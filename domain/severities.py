@@ -26,6 +26,7 @@ def adjust_severity(change: Change, level: str, reason: str) -> None:
         if steps == 0
         else {
             "level": level,
+            "computed": computed,
             "reason": reason,
             "person_id": str(change.actor.id),
             "at": instant_text(change.now),

@@ -218,6 +218,7 @@ def _reopen(change: Change, run: StepRun, reopened: list[ActionRun]) -> None:
     for action in reopened:
         if action.recorded_at is None and action.due_at is None:
             action.due_at = change.now + window
+    run.status = "in_progress"
     run.completed_at = run.completed_occurred_at = run.completed_by = None
     run.late_entry = False
     change.emit("step.reopened", step_id=run.id, because=run.reopened_by, action_ids=[a.id for a in reopened])
