@@ -69,6 +69,7 @@ class Erasure(SQLModel, table=True):
         in_incident(),
         belongs_to("people", "requested_by"),
         belongs_to("people", "approved_by"),
+        belongs_to("people", "rejected_by"),
         CheckConstraint("approved_by <> requested_by", name="four_eyes"),
     )
 
@@ -82,3 +83,5 @@ class Erasure(SQLModel, table=True):
     requested_at: datetime = columns.now()
     approved_by: UUID | None
     executed_at: datetime | None
+    rejected_by: UUID | None
+    rejected_at: datetime | None

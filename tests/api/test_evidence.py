@@ -15,6 +15,7 @@ from app.database import Database
 from app.evidence_store import EvidenceStore
 from app.evidence_sweep import sweep
 from app.settings import Settings
+from app.tenants import create_tenant
 from tests.conftest import serving
 from tests.people import add_person, report
 
@@ -268,8 +269,6 @@ async def test_a_stranger_to_the_incident_attaches_and_sees_nothing(
 ) -> None:
     item = (await attach(http, incident, kind="document")).json()
     member = await add_person(database, tenant.tenant_id)
-    from app.tenants import create_tenant
-
     other = await create_tenant(database, "Another provider")
     for headers in (member.headers, {"Authorization": f"Bearer {other.key}"}):
         assert (await attach(http, incident, PNG + b"?", headers=headers)).status_code == 404
