@@ -114,8 +114,9 @@ def _limits(
 class Database:
     """The pool of the runtime role. Make one with `Database.connect` and close it at the end."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float = ACQUIRE_TIMEOUT_SECONDS) -> None:
         self._pool = pool
+        self._acquire_seconds = acquire_seconds
 
     @classmethod
     async def connect(
@@ -125,11 +126,13 @@ class Database:
         min_size: int = 1,
         max_size: int = 10,
         wait_seconds: float = 60,
+        acquire_seconds: float = ACQUIRE_TIMEOUT_SECONDS,
         statement_cache_size: int = 256,
         application_name: str = "holdfast",
     ) -> "Database":
         """Open the pool, waiting up to `wait_seconds` for a database that is away or still starting.
 
+        Afterwards a transaction waits up to `acquire_seconds` for a connection of the pool.
         `statement_cache_size=0` is for a pooler in transaction mode. Raises DatabaseAway when the wait was in vain and
         NotWalled when the role of `dsn` would look past row-level security.
         """
@@ -158,7 +161,7 @@ class Database:
                 await pool
                 async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                     await assert_walled(connection)
-                return cls(pool)
+                return cls(pool, acquire_seconds)
             except BaseException as error:
                 pool.terminate()
                 away = _not_connected(error)
@@ -242,7 +245,7 @@ class Database:
 
     async def _begun(self, begin: str) -> asyncpg.pool.PoolConnectionProxy:
         """A connection with the transaction open. A connection that died in the pool is dropped and replaced."""
-        deadline = monotonic() + ACQUIRE_TIMEOUT_SECONDS
+        deadline = monotonic() + self._acquire_seconds
         while True:
             try:
                 connection = await self._pool.acquire(timeout=max(deadline - monotonic(), 0.05))

@@ -202,11 +202,8 @@ async def test_losing_the_connection_inside_a_transaction_reads_as_away(
     await database.close()
 
 
-async def test_waiting_for_a_connection_ends(
-    cluster: Cluster, database_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.database.ACQUIRE_TIMEOUT_SECONDS", 0.2)
-    database = await Database.connect(cluster.runtime_dsn(database_name), max_size=1)
+async def test_waiting_for_a_connection_ends(cluster: Cluster, database_name: str) -> None:
+    database = await Database.connect(cluster.runtime_dsn(database_name), max_size=1, acquire_seconds=0.2)
 
     async def second() -> None:
         async with database.transaction(None):
