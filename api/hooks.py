@@ -29,6 +29,8 @@ from domain.signatures import Received
 routes = APIRouter(tags=["Hooks"], redirect_slashes=False)
 
 QUERY_MAX = 100  # parameters
+OWN_MAX = 10_000  # sources with a limit of their own that are remembered
+KNOWN_MAX = 20_000
 
 
 class IncidentOf(Out):
@@ -54,6 +56,7 @@ class HookLimits:
     def __init__(self, settings: Settings) -> None:
         self.sources = Limiter(settings.source_requests_per_minute)
         self.own: dict[tuple[UUID, int], Limiter] = {}
+        self.known: dict[bytes, None] = {}  # hashes of tokens that were right: no wrong neighbour locks them out
         self.refused = Limiter(settings.refused_credentials_per_minute)
         self.malformed = Limiter(settings.refused_credentials_per_minute * MALFORMED_FACTOR)
 
@@ -62,10 +65,19 @@ class HookLimits:
         now, limit = time.monotonic(), source.limits.get("per_minute")
         limiter = self.sources
         if limit is not None and limit < self.sources.limit:
+            if len(self.own) > OWN_MAX:
+                self.own.clear()
             limiter = self.own.setdefault((source.id, limit), Limiter(limit))
         verdict = limiter.take(source.id, now)
         if not verdict.allowed:
             raise RateLimited(verdict.retry_after)
+
+    def remember(self, claim: Claim) -> None:
+        """Note that a token was right."""
+        if claim.hash not in self.known:
+            if len(self.known) >= KNOWN_MAX:
+                self.known.pop(next(iter(self.known)))
+            self.known[claim.hash] = None
 
 
 @routes.post(
@@ -76,7 +88,12 @@ class HookLimits:
     response_model=None,
     response_class=Response,
     responses={202: {"model": Taken}},
-    openapi_extra={"x-public": True, "x-streamed": True, "x-operation": None, "x-refuses": [401, 408, 413]},
+    operation_id="hooks.take",
+    openapi_extra={
+        "x-public": True,
+        "x-streamed": True,
+        "requestBody": {"description": "What the system sends.", "content": {"*/*": {"schema": {}}}},
+    },
 )
 async def take(request: Request, token: str) -> Response:
     """Take a delivery of a source. The body is whatever the system sends; what it means is the source's mapping."""
@@ -85,9 +102,16 @@ async def take(request: Request, token: str) -> Response:
     claim = _claim(request, token, limits)
     body = await _body(request, keeper.settings)
     received = Received(body=body, headers=_headers(request), query=_query(request))
+
+    def admitted(source: Source) -> None:
+        request.scope["holdfast.principal"] = source.principal
+        limits.admit(source)
+        limits.remember(claim)
+
     try:
-        receipt = await receive(keeper.database, keeper.vault, claim, received, admitted=limits.admit)
+        receipt = await receive(keeper.database, keeper.vault, claim, received, admitted=admitted)
     except NotAuthentic:
+        limits.known.pop(claim.hash, None)
         verdict = limits.refused.take(request.scope["holdfast.address"], time.monotonic())
         if not verdict.allowed:
             raise RateLimited(verdict.retry_after) from None
@@ -112,6 +136,8 @@ def _claim(request: Request, token: str, limits: HookLimits) -> Claim:
         if not verdict.allowed:
             raise RateLimited(verdict.retry_after)
         raise NotAuthentic
+    if claim.hash not in limits.known and (wait := limits.refused.blocked(address, now)):
+        raise RateLimited(wait)
     return claim
 
 

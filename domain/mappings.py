@@ -187,12 +187,12 @@ class _Values:
     """The fields of one event, read when asked for, each cut and cleaned for its place."""
 
     def __init__(self, system: System, scope: Scope, faults: list[str]) -> None:
-        self._readers = {reader.name: reader for reader in system.fields}
+        self._readers = system.fields
         self._scope = scope
         self.faults = faults
 
     def _read(self, name: str) -> tuple[FieldReader | None, Any]:
-        reader = self._readers.get(name)  # type: ignore[call-overload]
+        reader = self._readers.get(name)
         if reader is None:
             return None, None
         value, fault = first_given(reader.alternatives, self._scope)
@@ -208,7 +208,7 @@ class _Values:
         text = _as_text(value)
         if text is None or reader is None:
             return None
-        text = SPACES.sub(" ", CONTROLS.sub("", reader.translated(text))).strip()[:length].strip()
+        text = _one_line(reader.translated(text), length)
         return None if text.casefold() in EMPTY_WORDS else text
 
     def text(self, name: str) -> str | None:
@@ -223,15 +223,17 @@ class _Values:
     def lines(self, name: str, length: int) -> list[str]:
         """Several lines; one alone counts as a list of one."""
         _, value = self._read(name)
+        if value is None:
+            return []
         given = value if isinstance(value, list) else [value]
         texts = (_as_text(one) for one in given[: LIST_MAX * 4])
-        cleaned = (SPACES.sub(" ", _clean(text)).strip()[:length] for text in texts if text)
+        cleaned = (_one_line(text, length) for text in texts if text)
         return list(dict.fromkeys(text for text in cleaned if text and text != "@"))[:LIST_MAX]
 
     def instant(self, name: str) -> datetime | None:
         """An instant in UTC; None for the placeholders by which systems say that there is none."""
         reader, value = self._read(name)
-        return None if reader is None else _instant(value, reader.time)
+        return None if reader is None or value is None else _instant(value, reader.time)
 
     def position(self, updated_at: datetime | None) -> int | None:
         """The sender's own count where it has one, else the instant of the last change in microseconds."""
@@ -249,14 +251,14 @@ class _Values:
     def ai_systems(self) -> list[dict[str, str]]:
         """AI systems, each by its name or with what else is said of it."""
         _, value = self._read("ai_systems")
-        found = []
+        found: list[dict[str, str]] = []
+        if value is None:
+            return found
         for one in value[:LIST_MAX] if isinstance(value, list) else [value]:
             given = {"name": one} if isinstance(one, str) else one if isinstance(one, dict) else {}
             limits = {"name": 200, "vendor": 200, "url": 2_000, "account_type": 100, "version": 200}
             entry = {
-                name: SPACES.sub(" ", _clean(text)).strip()[:limit]
-                for name, limit in limits.items()
-                if (text := _as_text(given.get(name)))
+                name: _one_line(text, limit) for name, limit in limits.items() if (text := _as_text(given.get(name)))
             }
             if entry.get("name"):
                 found.append(entry)
@@ -274,7 +276,15 @@ def _as_text(value: Any) -> str | None:
 
 
 def _clean(text: str) -> str:
-    return CONTROLS.sub("", text)
+    """Text without controls; line ends stay."""
+    return text if text.isprintable() else CONTROLS.sub("", text)
+
+
+def _one_line(text: str, length: int) -> str:
+    """Text without controls and line ends, cut to `length` characters."""
+    if not text.isprintable() or "  " in text:
+        text = SPACES.sub(" ", CONTROLS.sub("", text))
+    return text.strip()[:length].strip()
 
 
 def _address(text: str | None) -> str | None:

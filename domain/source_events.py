@@ -17,7 +17,7 @@ from domain.incidents import HeaderEdit, edit_header
 from domain.mappings import SourceEvent
 from domain.playbooks import catalogue
 from domain.refusals import Invalid
-from domain.reporting import Reference, Report
+from domain.reporting import Reference, Report, provisional
 from domain.systems import System
 
 Result = Literal["created", "updated", "noted", "duplicate", "ignored", "unmapped"]
@@ -33,7 +33,6 @@ class Origin(Struct, frozen=True, kw_only=True):
     delivery_id: UUID
     system: System
     instance: str
-    playbook: str | None = None  # the default of the source
     labels: tuple[str, ...] = ()
 
 
@@ -44,11 +43,9 @@ def report_of(event: SourceEvent, origin: Origin, client_ids: list[UUID], now: d
     if told is None:
         title = f"{origin.system.title} {event.key or event.external_id or ''}".strip()
     discovered = event.created_at if event.created_at is not None and event.created_at <= now else None
-    hint = known_playbook(event.playbook_hint)
     return Report(
         title=title,
         summary=_described(event, with_client=not client_ids),
-        playbook=hint or known_playbook(origin.playbook),
         discovered_at=discovered,
         # A monitoring system discovers by itself; whoever reported to a ticket system has to be asked how.
         discovered_by=event.reporter or (origin.system.title if origin.system.discovery_method else None),
@@ -74,6 +71,16 @@ def references(event: SourceEvent, origin: Origin) -> list[Reference]:
 def known_playbook(slug: str | None) -> str | None:
     """`slug` when there is such a playbook. An unknown one is no reason to lose an alert."""
     return slug if slug is not None and catalogue().get(slug) is not None else None
+
+
+def suggest_playbook(change: Change, slug: str, because: str) -> None:
+    """Suggest a playbook for a report, with the deadlines that would run. It is declared by people."""
+    playbook = catalogue().get(slug)
+    assert playbook is not None, "asked only for a playbook that there is"
+    incident = change.record.incident
+    incident.suggested_playbook = {"slug": playbook.slug, "because": because}
+    incident.provisional_deadlines = provisional(change, playbook)
+    change.emit("incident.playbook_suggested", suggested=incident.suggested_playbook)
 
 
 def usable_facts(facts: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -9,6 +9,7 @@ import hmac
 import json
 import time
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -102,11 +103,18 @@ async def test_it_updates_notes_and_asks_to_close_but_never_closes(http: httpx.A
     sender = await add_source()
     first = await sender.tell(TRIGGER)
     again = await sender.tell(
-        {**TRIGGER, "event_action": "update", "title": "Prompt log still exposed", "occurred_at": "2026-11-20T09:00:00Z"}
+        {
+            **TRIGGER,
+            "event_action": "update",
+            "title": "Still exposed",
+            "occurred_at": "2026-11-20T09:00:00Z",
+        }
     )
     assert (again["result"], again["incident"]) == ("updated", first["incident"])
-    assert (await incident(http, first))["title"] == "Prompt log still exposed"
-    note = await sender.tell({"event_action": "note", "dedup_key": "prompt-leak-042", "note": "=cmd <b>{{7*7}}</b>\x1b[31m"})
+    assert (await incident(http, first))["title"] == "Still exposed"
+    note = await sender.tell(
+        {"event_action": "note", "dedup_key": "prompt-leak-042", "note": "=cmd <b>{{7*7}}</b>\x1b[31m"}
+    )
     assert note["result"] == "noted"
     closing = await sender.tell({"event_action": "resolve", "dedup_key": "prompt-leak-042"})
     assert (closing["result"], closing["incident"]) == ("noted", first["incident"])
@@ -124,7 +132,9 @@ async def test_an_older_event_never_wins_and_a_missing_field_erases_nothing(
 ) -> None:
     sender = await add_source()
     told = await sender.tell({**TRIGGER, "occurred_at": "2026-11-20T09:00:00Z"})
-    old = await sender.tell({**TRIGGER, "event_action": "update", "title": "Old", "occurred_at": "2026-11-20T08:00:00Z"})
+    old = await sender.tell(
+        {**TRIGGER, "event_action": "update", "title": "Old", "occurred_at": "2026-11-20T08:00:00Z"}
+    )
     assert old["result"] == "ignored"
     new = {"event_action": "update", "dedup_key": "prompt-leak-042", "occurred_at": "2026-11-20T09:30:00Z"}
     assert (await sender.tell(new))["result"] == "noted"
@@ -365,15 +375,106 @@ async def test_another_organisation_of_the_system_is_not_listened_to(http: httpx
 
 
 async def test_a_closed_incident_keeps_what_comes_after(http: httpx.AsyncClient, add_source: Any) -> None:
-    sender = await add_source()
-    told = await sender.tell(TRIGGER)
+    sender = await add_source(system="sentinel")
+    entry = sample("sentinel", "opened")
+    told = await sender.tell(entry["raw_body"].encode())
     base = f"/v1/incidents/{told['incident']['id']}"
     reason = "A test of the scanner, announced by the client beforehand."
     rejected = await http.post(
         f"{base}/transitions", json={"transition": "reject", "disposition": "false_positive", "reason": reason}
     )
-    if rejected.status_code != 200:
-        pytest.skip(rejected.text)
-    later = await sender.tell({**TRIGGER, "occurred_at": "2026-11-20T10:00:00Z"})
+    assert rejected.status_code == 200, rejected.text
+    later = await sender.tell(sample("sentinel", "updated")["raw_body"].encode())
     assert later["result"] == "noted"
     assert (await kinds(http, told))[-1] == "incident.amended"
+    assert (await sender.tell(sample("sentinel", "closed")["raw_body"].encode()))["result"] == "ignored"
+
+
+async def test_a_playbook_that_an_alert_names_is_only_suggested(http: httpx.AsyncClient, add_source: Any) -> None:
+    sender = await add_source()
+    told = await sender.tell({"event_action": "trigger", "summary": "Odd", "playbook_hint": "data-leakage"})
+    found = await incident(http, told)
+    assert (found["status"], found["suggested_playbook"]["slug"]) == ("reported", "data-leakage")
+    assert found["provisional_deadlines"]
+    unknown = await sender.tell({"event_action": "trigger", "summary": "Odd too", "playbook_hint": "no-such"})
+    assert unknown["result"] == "created"
+
+
+async def test_facts_and_ai_systems_are_taken_where_they_fit(http: httpx.AsyncClient, add_source: Any) -> None:
+    sender = await add_source()
+    facts = {"data_exfiltrated": True, "no_such_fact": 1, "data_types": ["x"], "exposure": "nonsense"}
+    told = await sender.tell(
+        {"event_action": "trigger", "summary": "Odd", "facts": facts, "ai_systems": ["ChatBot", {"vendor": "x"}, 7]}
+    )
+    assert told["result"] == "created", told
+    found = await incident(http, told)
+    assert found["facts"]["data_exfiltrated"]["value"] is True
+    assert "exposure" not in found["facts"]
+
+
+async def test_a_delivery_without_effect_counts_when_it_comes_again_and_has_one(add_source: Any) -> None:
+    sender = await add_source()
+    resolve = {"event_action": "resolve", "dedup_key": "k", "occurred_at": "2026-11-20T09:00:00Z"}
+    assert (await sender.tell(resolve))["result"] == "ignored"
+    assert (await sender.tell(resolve))["result"] == "duplicate"
+    trigger = {"event_action": "trigger", "dedup_key": "k", "summary": "x", "occurred_at": "2026-11-20T08:00:00Z"}
+    assert (await sender.tell(trigger))["result"] == "created"
+    assert (await sender.tell(resolve))["result"] == "noted"
+    assert (await sender.tell(resolve))["result"] == "duplicate"
+
+
+async def test_several_items_in_one_delivery(http: httpx.AsyncClient, add_source: Any) -> None:
+    fields = {"external_id": "item.uid", "title": "item.name"}
+    mapping = {"items": "body.alerts", "events": [{"when": "true", "action": "open"}], "fields": fields}
+    sender = await add_source(mapping=mapping)
+    alerts = [{"uid": str(n), "name": f"Alert {n}"} for n in range(3)]
+    told = await sender.tell({"alerts": alerts})
+    assert told["result"] == "created"
+    assert "3 created" in told["because"]
+    assert len((await http.get("/v1/incidents")).json()["items"]) == 3
+    assert (await sender.tell({"alerts": alerts}))["result"] == "duplicate"
+    assert (await sender.tell({"alerts": "none"}))["result"] == "unmapped"
+
+
+def mutated(raw: bytes, random: Random) -> bytes:
+    """`raw` with one thing wrong with it, somewhere."""
+    place = random.randrange(len(raw))
+    match random.randrange(8):
+        case 0:
+            return raw[:place]
+        case 1:
+            return raw[:place] + bytes([random.randrange(256)]) + raw[place + 1 :]
+        case 2:
+            return raw[:place] + random.choice([b"\\u0000", b"\\ud800", b"\x00", b"\xff", b"\xc3\x28"]) + raw[place:]
+        case 3:
+            return raw.replace(b'"', random.choice([b"'", b"", b'""']), random.randrange(1, 4))
+        case 4:
+            return b"[" * random.randrange(1, 3_000) + raw
+        case 5:
+            return raw + raw
+        case 6:
+            value = random.choice([b"null", b"[]", b"{}", b"1e400", b"-1", b"99999999999999999999999", b'""', b"true"])
+            pieces = raw.split(b",")
+            index = random.randrange(len(pieces))
+            name, mark, _ = pieces[index].partition(b":")
+            pieces[index] = name + mark + value
+            return b",".join(pieces)
+        case _:
+            return raw.replace(b":", b":" + b'"' + b"A" * random.randrange(1, 40_000) + b'",', 1)
+
+
+@pytest.mark.parametrize("system", ["generic", "connectwise", "sentinel"])
+async def test_no_body_is_ever_an_error(system: str, http: httpx.AsyncClient, add_source: Any) -> None:
+    random = Random(f"{system} 1")
+    entries = json.loads((PAYLOADS / f"{system}.json").read_text(encoding="utf-8"))
+    sender = await add_source(system=system)
+    results = []
+    for _ in range(70):
+        raw = mutated(random.choice(entries)["raw_body"].encode(), random)
+        answer = await sender.post(raw)
+        assert answer.status_code == 202, (answer.status_code, raw[:300])
+        results.append(answer.json()["result"])
+    assert "unmapped" in results
+    listed = (await http.get(f"/v1/sources/{sender.source['id']}/deliveries?limit=200")).json()["items"]
+    assert len(listed) == sum(result != "duplicate" for result in results)
+    assert not [one for one in listed if one["error"] and "fault of ours" in one["error"]]
