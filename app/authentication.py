@@ -3,6 +3,8 @@
 Nothing is cached, so a revoked key, a changed role or a deactivated person counts from the next request on.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -75,6 +77,12 @@ class Principal:
         return self.actor.kind
 
     @property
+    def is_limited(self) -> bool:
+        """Whether the credential or the roles let this caller see only a part of the tenant."""
+        parts = (self.client_ids, self.member_id, self.period_from, self.period_to)
+        return any(part is not None for part in parts)
+
+    @property
     def member_id(self) -> UUID | None:
         """Whose incidents are the only visible ones; None when every incident of the tenant may be read."""
         return None if self.reads_all else self.actor.id
@@ -141,11 +149,16 @@ async def authenticate(db: Db, claim: Claim, lock: str | None = None) -> tuple[P
 
 async def wall(db: Db, principal: Principal) -> None:
     """Let the rest of the transaction see only what this principal may see. Costs nothing without limits."""
-    if principal.client_ids is not None or principal.member_id is not None:
-        await db.wall(principal.client_ids, principal.member_id)
-    if principal.period_from is not None or principal.period_to is not None:
-        await db.execute(
-            "select set_config('app.period_from', $1, true), set_config('app.period_to', $2, true)",
-            principal.period_from.isoformat() if principal.period_from else "",
-            principal.period_to.isoformat() if principal.period_to else "",
-        )
+    if principal.is_limited:
+        await db.wall(principal.client_ids, principal.member_id, principal.period_from, principal.period_to)
+
+
+@asynccontextmanager
+async def lifted(db: Db, principal: Principal | None) -> AsyncIterator[None]:
+    """Without the caller's limits for the length of the block: for what rules need to know and never show."""
+    if principal is None or not principal.is_limited:
+        yield
+        return
+    await db.wall(None, None)
+    yield
+    await wall(db, principal)

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 from msgspec import Struct
 
-from app.authentication import Principal
+from app.authentication import Principal, lifted
 from app.database import Db
 from domain.changes import Person, Surroundings, TenantSettings
 from domain.contract_notices import ContractClause
@@ -64,12 +64,8 @@ async def directory(db: Db, principal: Principal | None, version: int | None = N
     if kept is not None and kept.version == version:
         _kept.move_to_end(db.tenant_id)
         return kept
-    limited = principal is not None and (principal.client_ids is not None or principal.member_id is not None)
-    if limited:
-        await db.wall(None, None)
-    row = await db.row(_READ, db.tenant_id)
-    if limited and principal is not None:
-        await db.wall(principal.client_ids, principal.member_id)
+    async with lifted(db, principal):
+        row = await db.row(_READ, db.tenant_id)
     assert row is not None
     people = msgspec.json.decode(row[2], type=list[Person])
     clients = [client_profile(found) for found in orjson.loads(row[3])]

@@ -11,7 +11,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from app.authentication import Principal
+from app.authentication import Principal, lifted
 from app.database import Db
 from app.directory import directory
 from app.ids import new_id
@@ -51,7 +51,7 @@ async def visible_incident(db: Db, ref: UUID | str) -> UUID:
     """The id of an incident that the caller may see. Raises NotFound."""
     column = "id" if isinstance(ref, UUID) else "number"
     found: UUID | None = await db.value(
-        f"SELECT id FROM incidents WHERE tenant_id = $1 AND {column} = $2",  # noqa: S608
+        f"SELECT id FROM incidents WHERE tenant_id = $1 AND {column} = $2",
         db.tenant_id,
         ref,
     )
@@ -90,17 +90,13 @@ async def begin_change(db: Db, principal: Principal | None, stored: Stored, acto
 async def write_change(db: Db, principal: Principal | None, stored: Stored, change: Change) -> None:
     """Write a settled change. The caller's limits are lifted meanwhile: what may be written was decided before."""
     _check_client_wall(principal, stored.record)
-    limited = principal is not None and (principal.client_ids is not None or principal.member_id is not None)
-    if limited:
-        await db.wall(None, None)
-    try:
-        await save_record(db, stored, change)
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name != "external_references_once":
-            raise
-        raise ReferenceTaken("Another incident carries this external reference.") from error
-    if limited and principal is not None:
-        await db.wall(principal.client_ids, principal.member_id)
+    async with lifted(db, principal):
+        try:
+            await save_record(db, stored, change)
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "external_references_once":
+                raise
+            raise ReferenceTaken("Another incident carries this external reference.") from error
 
 
 def _check_client_wall(principal: Principal | None, record: Record) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from app.answers import Page
 from app.database import Db
+from app.offers import show_offers
 from app.paging import LIMIT_DEFAULT, LIMIT_MAX, Position, cursors
 from app.secrets import Vault
 from domain.refusals import InputError, Invalid
@@ -249,7 +250,7 @@ async def read_one(
     """One row as JSON text, or None when there is none that the reader may see. `by` names a filter to find it with."""
     sql, bound = _compile_one(noun, wanted, _deciding(reader.roles), by)
     text: str | None = await db.value(sql, *_values(bound, reader, now, {"id": id}))
-    return text
+    return None if text is None else show_offers(text, reader.roles, reader.person_id)
 
 
 async def read_all(
@@ -259,7 +260,8 @@ async def read_all(
     given = {name: value for name, value in filters.items() if value is not None}
     sql, bound = _compile_page(noun, wanted, _deciding(reader.roles), _counted(noun, given), NOUNS[noun].sort, False)
     values = _spread(noun, given) | {"limit": LIST_MAX}
-    return "[" + ",".join([row[0] for row in await db.fetch(sql, *_values(bound, reader, now, values))]) + "]"
+    items = ",".join([row[0] for row in await db.fetch(sql, *_values(bound, reader, now, values))])
+    return f"[{show_offers(items, reader.roles, reader.person_id)}]"
 
 
 async def read_matching(
@@ -300,7 +302,7 @@ async def read_page(
         await db.execute("set local plan_cache_mode = force_custom_plan")
     rows = await db.fetch(sql, *_values(bound, reader, now, values))
     following = marks.write(Position(rows[limit - 1][1], rows[limit - 1][2])) if len(rows) > limit else None
-    items = ",".join([row[0] for row in rows[:limit]])
+    items = show_offers(",".join([row[0] for row in rows[:limit]]), reader.roles, reader.person_id)
     clock = f',"server_time":"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"' if kind.clocked else ""
     mark = f'"{following}"' if following else "null"
     return Page(f'{{"items":[{items}],"next_cursor":{mark}{clock}}}', following)

@@ -81,7 +81,7 @@ SELECT json_build_object('incident', row_to_json(i), {", ".join(_part(name) for 
      AND c.status NOT IN ('closed', 'rejected'))
 FROM incidents i JOIN streams h ON h.tenant_id = i.tenant_id AND h.stream = 'incident' AND h.stream_id = i.id
 WHERE i.tenant_id = $1 AND i.id = $2
-"""  # noqa: S608  (only names from PARTS)
+"""
 _decode = msgspec.json.Decoder(Record).decode
 
 
@@ -256,7 +256,7 @@ def _upsert(table: str, parameter: int) -> str:
     names = _columns(row_type)
     updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
     return (
-        f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"  # noqa: S608
+        f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"
         f" FROM jsonb_populate_recordset(null::{table}, ${parameter}::jsonb) r"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
     )
@@ -275,8 +275,8 @@ def _filter(name: str) -> str:
     table, column, kind = _FILTER_TABLES[what]
     listed = f"SELECT x::{kind} FROM jsonb_array_elements_text($4::jsonb -> '{name}') x"
     if way == "removed":
-        return f"DELETE FROM {table} WHERE tenant_id = $1 AND incident_id = $2 AND {column} IN ({listed})"  # noqa: S608
+        return f"DELETE FROM {table} WHERE tenant_id = $1 AND incident_id = $2 AND {column} IN ({listed})"
     return (
-        f"INSERT INTO {table} (tenant_id, incident_id, {column}) SELECT $1, $2, f.x FROM ({listed}) f (x)"  # noqa: S608
+        f"INSERT INTO {table} (tenant_id, incident_id, {column}) SELECT $1, $2, f.x FROM ({listed}) f (x)"
         " ON CONFLICT DO NOTHING"
     )

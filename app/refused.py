@@ -36,8 +36,6 @@ async def record_refusal(database: Database, principal: Principal, refusal: Gate
         )
         if is_new:
             data = {"gate": gate, "detail": refusal.detail, "missing": [m.ref for m in refusal.missing][:50]}
-            await append(
-                db, "incident", incident_id, "gate.refused", data, actor=principal.actor, recorded_at=now
-            )
+            await append(db, "incident", incident_id, "gate.refused", data, actor=principal.actor, recorded_at=now)
 
     await database.run(principal.tenant_id, work)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType, field
 
-from domain.actions import reopen_action
+from domain.actions import offered, reopen_action
 from domain.changes import Change
 from domain.deadlines import clock_start, deadline
 from domain.documentation import lacking
@@ -17,26 +17,28 @@ from domain.facts import is_derived
 from domain.gating import View
 from domain.overrides import Override, pass_or_refuse
 from domain.playbooks import Playbook
-from domain.record import ActionRun, ControlOccurrence, StepRun
+from domain.record import ActionRun, ControlOccurrence, Evidence, FollowUp, Notification, StepRun
 from domain.refusals import Conflict, InputError, Invalid
 from domain.verdicts import Verdict, Who, verdict
 
 DECLARERS = frozenset(
     {"it_security", "security_lead", "risk_owner", "account_owner", "privacy", "compliance", "vendor_management"}
 )
+DONE = ("done", "skipped", "unavailable")
 LEADERS = frozenset({"risk_owner", "security_lead"})
 
 TRANSITIONS: dict[tuple[str, str], str] = {
     ("reported", "acknowledge"): "triage",
     ("reported", "declare"): "in_progress",
     ("triage", "declare"): "in_progress",
-    **{(s, "hold"): "on_hold" for s in ("reported", "triage", "in_progress", "contained", "post_incident")},
+    **{(s, "hold"): "on_hold" for s in ("reported", "triage", "in_progress", "contained", "post_incident", "reopened")},
     ("on_hold", "resume"): "(back)",
     **{
         (s, "reject"): "rejected"
         for s in ("reported", "triage", "in_progress", "contained", "post_incident", "on_hold", "reopened")
     },
-    **{(s, "reclassify"): "in_progress" for s in ("in_progress", "contained", "post_incident", "on_hold", "reopened")},
+    **{(s, "reclassify"): "in_progress" for s in ("in_progress", "contained", "post_incident", "reopened")},
+    ("on_hold", "reclassify"): "on_hold",
     ("closed", "reopen"): "reopened",
     ("rejected", "reopen"): "triage",
 }
@@ -163,10 +165,15 @@ def instantiate(change: Change, playbook: Playbook) -> None:
             at_risk_at=times.at_risk_at,
             due_at=times.due_at,
             breach_at=times.breach_at,
+            playbook_hash=playbook.hash,
         )
         for action in step.actions:
             record.actions[action.id] = ActionRun(
-                generation=incident.generation, id=action.id, step_id=step.id, position=action.position
+                generation=incident.generation,
+                id=action.id,
+                step_id=step.id,
+                position=action.position,
+                playbook_hash=playbook.hash,
             )
         for control in step.controls:
             _expect(change, control, "step", step.id, list(step.owner_roles), times.due_at, times.breach_at)
@@ -231,8 +238,9 @@ def _reject(change: Change, command: IncidentCommand) -> None:
     meet_triage(change)
     incident.status, incident.disposition, incident.rejected_at = "rejected", command.disposition, change.now
     incident.next_due_at = incident.next_alarm_at = incident.current_step = None
+    incident.hold = incident.status_before_hold = None
     for occurrence in change.record.occurrences.values():
-        if occurrence.met_at is None and occurrence.skipped_at is None:
+        if occurrence.met_at is None and occurrence.skipped_at is None and occurrence.voided_at is None:
             occurrence.voided_at = change.now
     change.emit("incident.rejected", disposition=command.disposition, reason=reason)
 
@@ -240,16 +248,17 @@ def _reject(change: Change, command: IncidentCommand) -> None:
 def _reopen(change: Change, command: IncidentCommand) -> None:
     incident, reason = change.record.incident, require_reason(command.reason, "reopen")
     if incident.status == "rejected":
-        incident.status, incident.disposition, incident.rejected_at = "triage", None, None
         for occurrence in change.record.occurrences.values():
-            occurrence.voided_at = None
+            if occurrence.voided_at == incident.rejected_at:  # what an earlier playbook left stays voided
+                occurrence.voided_at = None
+        incident.status, incident.disposition, incident.rejected_at = "triage", None, None
         change.emit("incident.reopened", reason=reason, action_ids=[])
         if incident.declared_at is not None:
             incident.status = "in_progress"
         return
-    unknown = [a for a in command.action_ids if a not in change.record.actions]
-    if unknown or not command.action_ids:
-        text = "names the actions to do again" if not command.action_ids else f"unknown: {', '.join(unknown)}"
+    unfit = [a for a in command.action_ids if not _can_be_done_again(change, a)]
+    if unfit or not command.action_ids:
+        text = "names the actions to do again" if not command.action_ids else f"cannot be reopened: {', '.join(unfit)}"
         raise Invalid(f"/action_ids {text}.", errors=[InputError("/action_ids", text)])
     incident.status, incident.closed_at = "reopened", None
     incident.reopened = {"reason": reason, "action_ids": command.action_ids}
@@ -258,6 +267,11 @@ def _reopen(change: Change, command: IncidentCommand) -> None:
         signature.voided_at = signature.voided_at or change.now
     for action_id in command.action_ids:
         reopen_action(change, change.record.actions[action_id], reason)
+
+
+def _can_be_done_again(change: Change, action_id: str) -> bool:
+    run, action = change.record.actions.get(action_id), change.playbook.action(action_id) if change.playbook else None
+    return run is not None and action is not None and "reopen" in offered(action) and run.status in DONE
 
 
 def _reclassify(change: Change, command: IncidentCommand) -> None:
@@ -288,12 +302,23 @@ def _carry_over(change: Change, playbook: Playbook, old: Playbook | None, done: 
     for run in change.record.actions.values():
         action = playbook.action(run.id)
         source = done.get(run.id) or done.get(roots.get((action.same_as if action else None) or run.id, ""))
-        if source is None or source.status not in ("done", "skipped", "unavailable"):
+        if source is not None and source.id != run.id:
+            _rename(change, source.id, run.id)
+        if source is None or source.status not in DONE:
             continue
         for name in ("status", "outcome", "values", "note", "reason", "occurred_at", "recorded_at"):
             setattr(run, name, getattr(source, name))
         run.recorded_by, run.performed_by = source.recorded_by, source.performed_by
         run.evidence_ids, run.approvals, run.late_entry = source.evidence_ids, source.approvals, source.late_entry
+
+
+def _rename(change: Change, before: str, after: str) -> None:
+    """What belongs to an action follows it to its new id."""
+    record = change.record
+    belongings: list[Evidence | Notification | FollowUp] = [*record.evidence.values(), *record.notifications.values()]
+    for item in (*belongings, *record.follow_ups.values()):
+        if item.action_id == before:
+            item.action_id = after
 
 
 _EFFECTS = {
@@ -342,6 +367,8 @@ def assign_incident(change: Change, person_id: UUID) -> None:
     if person_id not in change.around.people:
         raise Invalid("Unknown person.", errors=[InputError("/person_id", "is not an active person of this tenant")])
     incident = change.record.incident
+    if incident.status in ("closed", "rejected"):
+        raise Conflict(f"The incident is {incident.status}.", current=incident_state(change))
     incident.assignee_id = person_id
     change.emit("incident.assigned", person_id=person_id)
     if incident.status == "reported":

@@ -75,7 +75,7 @@ class Incident(Row, kw_only=True):
     next_due_at: datetime | None = None
     next_alarm_at: datetime | None = None  # when the deadline worker has something to announce
     provisional_deadlines: list[Json] = field(default_factory=list)  # [{step_id, due_at}] while undeclared
-    allowed: Json = None  # allowed transitions, without the caller's part: domain/verdicts.py
+    allowed: Json = None  # {"@": verdicts without the caller's part, "@@": 0}: domain/verdicts.py
 
 
 class StepRun(Row, kw_only=True):
@@ -101,7 +101,8 @@ class StepRun(Row, kw_only=True):
     late_entry: bool = False
     at_risk_announced_at: datetime | None = None
     breached_announced_at: datetime | None = None
-    allowed: Json = None  # {"step": [...], "actions": {id: [...]}}: domain/verdicts.py
+    playbook_hash: str | None = None
+    allowed: Json = None  # as of an incident
 
 
 class ActionRun(Row, kw_only=True):
@@ -125,6 +126,8 @@ class ActionRun(Row, kw_only=True):
     late_entry: bool = False
     evidence_ids: list[UUID] = field(default_factory=list)
     approvals: list[Json] = field(default_factory=list)  # [{person_id, role, outcome, note, at}]
+    playbook_hash: str | None = None
+    allowed: Json = None
 
 
 class Document(Row, kw_only=True):

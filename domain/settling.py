@@ -184,7 +184,8 @@ def _settle_status(change: Change) -> None:
     if status == "post_incident":
         incident.post_incident_at = incident.post_incident_at or change.now
     current = incident.status_before_hold if incident.status == "on_hold" else incident.status
-    if status == current or (current == "reopened" and not change.events):
+    just_reopened = not change.events or any(event.kind == "incident.reopened" for event in change.events)
+    if status == current or (current == "reopened" and just_reopened):
         return
     if incident.status == "on_hold":
         incident.status_before_hold = status
@@ -225,21 +226,25 @@ def _offer(view: View) -> None:
     """Store what each transition would answer, the person part left open."""
     record, playbook = view.record, view.change.playbook
     offer = [judge_incident(view, name) for name in INCIDENT_TRANSITIONS]
-    record.incident.allowed = _encoded(offer)
+    record.incident.allowed = _stored(_encoded(offer))
     for notification in record.notifications.values():
-        notification.allowed = _encoded(judge_notification(view, notification))
+        notification.allowed = _stored(_encoded(judge_notification(view, notification)))
     if playbook is None or not record.steps:
         return
     working = record.incident.status in OPEN
     for step in playbook.steps:
-        run = record.steps[step.id]
         steps = [judge_step(view, step, name) for name in ("complete", "skip")] if working else []
-        actions = {}
+        record.steps[step.id].allowed = _stored(_encoded(steps))
         who = step_actors(record, step)
-        for action in step.actions if working else ():
-            actions[action.id] = offers_of(view, step, action, who)
-        run.allowed = {"step": _encoded(steps), "actions": actions}
+        for action in step.actions:
+            run = record.actions[action.id]
+            run.allowed = _stored(offers_of(view, step, action, who)) if working else None
 
 
 def _encoded(verdicts: list[Verdict]) -> list[Any]:
     return [to_builtins(v) for v in verdicts]
+
+
+def _stored(encoded: list[Any]) -> dict[str, Any] | None:
+    """Framed, so that the read path finds where verdicts begin and end without parsing the answer around them."""
+    return {"@": encoded, "@@": 0} if encoded else None

@@ -73,6 +73,16 @@ def matches(judged: Verdict, actor: Actor) -> bool:
     return bool(actor.roles.intersection(judged.any_role)) or actor.id in judged.only_persons
 
 
+def shown(judged: Verdict, actor: Actor) -> dict[str, Any]:
+    """A verdict as this caller sees it: the state speaks first, then who calls, then the gate."""
+    permit = judged.permit
+    if permit != "state" and not matches(judged, actor):
+        return {"transition": judged.transition, "permit": "person", "gate": None, "message": None, "missing": []}
+    missing = [{"kind": m.kind, "ref": m.ref, "message": m.message, "href": m.href} for m in judged.missing]
+    told = {"gate": judged.gate, "message": judged.message, "missing": missing}
+    return {"transition": judged.transition, "permit": permit, **told}
+
+
 def enforce(judged: Verdict, actor: Actor, current: Mapping[str, Any]) -> None:
     """Let the operation pass, or raise the refusal that the verdict stands for.
 

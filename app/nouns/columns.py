@@ -14,8 +14,8 @@ def instants(names: str) -> dict[str, Field]:
 
 
 def permitted(stored: str) -> Field:
-    """The stored transitions in `stored` (an SQL expression giving a JSON array), matched with the reader."""
-    return Field(f"permitted({stored},{{roles}},{{person}})")
+    """The stored verdicts in `stored`, a JSON column; `app/offers.py` matches them with the reader."""
+    return Field(f"coalesce({stored},'[]'::json)")
 
 
 SLA_STATE = (

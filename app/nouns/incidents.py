@@ -76,28 +76,28 @@ INCIDENT = declare(
             "assignee": Filter("{t}.assignee_id = {v}::uuid"),
             "exercise": Filter("{t}.exercise = {v}::boolean"),
             "client_id": Filter(
-                "{t}.id in (select c.incident_id from incident_clients c"
-                " where c.tenant_id = {t}.tenant_id and c.client_id = {v}::uuid)",
+                "exists (select 1 from incident_clients c"
+                " where c.tenant_id = {t}.tenant_id and c.incident_id = {t}.id and c.client_id = {v}::uuid)",
                 skewed=True,
             ),
             "label": Filter(
-                "{t}.id in (select l.incident_id from incident_labels l"
-                " where l.tenant_id = {t}.tenant_id and l.label = {v}::text)",
+                "exists (select 1 from incident_labels l"
+                " where l.tenant_id = {t}.tenant_id and l.incident_id = {t}.id and l.label = {v}::text)",
                 each=True,
                 skewed=True,
             ),
             "control": Filter(
-                "{t}.id in (select o.incident_id from control_occurrences o"
-                " where o.tenant_id = {t}.tenant_id and o.control = {v}::text)",
+                "exists (select 1 from control_occurrences o"
+                " where o.tenant_id = {t}.tenant_id and o.incident_id = {t}.id and o.control = {v}::text)",
                 skewed=True,
             ),
             "external_id": Filter(
-                "{t}.id in (select x.incident_id from external_references x"
-                " where x.tenant_id = {t}.tenant_id and x.external_id = {v}::text)"
+                "exists (select 1 from external_references x"
+                " where x.tenant_id = {t}.tenant_id and x.incident_id = {t}.id and x.external_id = {v}::text)"
             ),
             "system": Filter(
-                "{t}.id in (select x.incident_id from external_references x"
-                " where x.tenant_id = {t}.tenant_id and x.system = {v}::text)"
+                "exists (select 1 from external_references x"
+                " where x.tenant_id = {t}.tenant_id and x.incident_id = {t}.id and x.system = {v}::text)"
             ),
             "q": Filter(WORD, each=True, skewed=True),
             "sla_state": Filter(OF_SLA),

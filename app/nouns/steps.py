@@ -4,9 +4,14 @@ from app.nouns.columns import instants, permitted, plain, sla_state
 from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
-CURRENT = "{t}.generation = {t}_incident.generation"
-INCIDENT = "join incidents {t}_incident on {t}_incident.tenant_id = {t}.tenant_id and {t}_incident.id = {t}.incident_id"
-CATALOGUE = "left join {table} {t}_text on {t}_text.hash = {t}_incident.playbook_hash and {t}_text.id = {t}.id"
+# Runs of a playbook that was reclassified away stay stored; a list shows those of the present one.
+OF_GENERATION = {
+    "incident": Filter(
+        "{t}.incident_id = {v}::uuid and {t}.generation = (select i.generation from incidents i"
+        " where i.tenant_id = {t}.tenant_id and i.id = {v}::uuid)"
+    )
+}
+CATALOGUE = "left join {table} {t}_text on {t}_text.hash = {t}.playbook_hash and {t}_text.id = {t}.id"
 
 # A deadline of a skipped step stands still at the moment it was skipped.
 STATE = sla_state("coalesce({t}.completed_occurred_at,{t}.completed_at)", "coalesce({t}.skipped_at,{now})")
@@ -42,7 +47,7 @@ declare(
                     "value": Field("{t}_text.sla->>'value'"),
                 }
             ),
-            "allowed_transitions": permitted("{t}.allowed->'step'"),
+            "allowed_transitions": permitted("{t}.allowed"),
             "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
             "actions": Many(
                 "action",
@@ -51,9 +56,8 @@ declare(
                 "{t}.position, {t}.id",
             ),
         },
-        joins={"incident": INCIDENT, "text": CATALOGUE.replace("{table}", "playbook_steps")},
-        where=CURRENT,
-        filters=OF_INCIDENT | {"id": Filter("{t}.id = {v}::text")},
+        joins={"text": CATALOGUE.replace("{table}", "playbook_steps")},
+        filters=OF_GENERATION | {"id": Filter("{t}.id = {v}::text")},
         sorts={"position": Sort("{t}.position", "integer")},
         sort="position",
         clocked=True,
@@ -82,7 +86,7 @@ declare(
             "closing": Field("{t}_text.closing"),
             "source": Field("{t}_text.source"),
             "basis": Field("{t}_text.basis"),
-            "allowed_transitions": permitted("{t}_step.allowed->'actions'->{t}.id"),
+            "allowed_transitions": permitted("{t}.allowed"),
             "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
             "step": One(
                 "step",
@@ -90,15 +94,8 @@ declare(
                 " and {t}.generation = {p}.generation and {t}.id = {p}.step_id",
             ),
         },
-        joins={
-            "incident": INCIDENT,
-            "step": "join step_runs {t}_step on {t}_step.tenant_id = {t}.tenant_id"
-            " and {t}_step.incident_id = {t}.incident_id and {t}_step.generation = {t}.generation"
-            " and {t}_step.id = {t}.step_id",
-            "text": CATALOGUE.replace("{table}", "playbook_actions"),
-        },
-        where=CURRENT,
-        filters=OF_INCIDENT | {"id": Filter("{t}.id = {v}::text"), "step": Filter("{t}.step_id = {v}::text")},
+        joins={"text": CATALOGUE.replace("{table}", "playbook_actions")},
+        filters=OF_GENERATION | {"id": Filter("{t}.id = {v}::text"), "step": Filter("{t}.step_id = {v}::text")},
         sorts={"position": Sort("({t}.step_id || ' ' || lpad({t}.position::text, 4, '0'))", "text")},
         sort="position",
     )

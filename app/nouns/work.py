@@ -21,7 +21,7 @@ declare(
             "incident": OF_ITS_INCIDENT,
             # Shown while a gate refuses sending; never stored.
             "held": Field(
-                "exists (select 1 from jsonb_array_elements({t}.allowed) a"
+                "exists (select 1 from json_array_elements({t}.allowed->'@') a"
                 " where a->>'transition' = 'record_sent' and a->>'permit' = 'gate')"
             ),
         },

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    JSON,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -38,6 +39,7 @@ __all__ = [
     "text",
     "unique",
     "uuids",
+    "verbatim",
     "words",
 ]
 
@@ -49,6 +51,11 @@ def _default(sql: str | None) -> dict[str, Any]:
 def tenant() -> Any:
     """The tenant: first in every primary key and every unique key, so that rows can be distributed by it."""
     return Field(primary_key=True)
+
+
+def verbatim() -> Any:
+    """JSON kept as the text it came as: never searched, only handed on, so that reading costs a copy."""
+    return Field(default=None, sa_type=JSON)
 
 
 def key(kind: Any = Uuid) -> Any:

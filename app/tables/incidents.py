@@ -108,7 +108,7 @@ class Incident(SQLModel, table=True):
     next_due_at: datetime | None
     next_alarm_at: datetime | None
     provisional_deadlines: list[Any] = columns.json("[]")
-    allowed: Any | None = columns.json()
+    allowed: Any | None = columns.verbatim()
 
 
 class IncidentClient(SQLModel, table=True):

@@ -43,7 +43,8 @@ class StepRun(SQLModel, table=True):
     late_entry: bool = columns.flag()
     at_risk_announced_at: datetime | None
     breached_announced_at: datetime | None
-    allowed: Any | None = columns.json()
+    playbook_hash: str | None = columns.text()
+    allowed: Any | None = columns.verbatim()
 
 
 class ActionRun(SQLModel, table=True):
@@ -76,6 +77,8 @@ class ActionRun(SQLModel, table=True):
     late_entry: bool = columns.flag()
     evidence_ids: list[UUID] = columns.uuids()
     approvals: list[Any] = columns.json("[]")
+    playbook_hash: str | None = columns.text()
+    allowed: Any | None = columns.verbatim()
 
 
 class Document(SQLModel, table=True):

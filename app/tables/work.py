@@ -68,7 +68,7 @@ class Notification(SQLModel, table=True):
     content_hash: str | None = columns.text()
     acknowledged_at: datetime | None
     reason: str | None = columns.text()
-    allowed: Any | None = columns.json()
+    allowed: Any | None = columns.verbatim()
 
 
 class FollowUp(SQLModel, table=True):
