@@ -68,8 +68,18 @@ def is_derived(action: Action) -> bool:
     return action.type in ("notify_internal", "notify_external") or action.fulfilled_by is not None
 
 
-def judge_action(view: View, step: Step, action: Action, transition: str, who: Who | None = None) -> Verdict:
-    """What `transition` of this action would answer now, persons left open. `who` are its actors, if known already."""
+def judge_action(
+    view: View,
+    step: Step,
+    action: Action,
+    transition: str,
+    who: Who | None = None,
+    lifted: frozenset[str] = frozenset(),
+) -> Verdict:
+    """What `transition` of this action would answer now, persons and the gates in `lifted` left open.
+
+    `who` are its actors, if known already.
+    """
     run = view.record.actions[action.id]
     if transition == "skip":
         who = RISK_OWNER
@@ -81,7 +91,7 @@ def judge_action(view: View, step: Step, action: Action, transition: str, who: W
     elif transition == "approve":
         who, barred = _next_approvers(action, run), [UUID(str(a["person_id"])) for a in run.approvals]
     state = _state_against(view, action, run, transition)
-    gate = None if state else _gate_against(view, action, run, transition)
+    gate = None if state else _gate_against(view, action, run, transition, lifted)
     return verdict(transition, who, state=state, gate=gate, not_persons=barred)
 
 
@@ -145,7 +155,9 @@ def _fulfilment(action: Action) -> str:
     return f"an action of type {action.type} has no such transition."
 
 
-def _gate_against(view: View, action: Action, run: ActionRun, transition: str) -> tuple[str, str, list[Missing]] | None:
+def _gate_against(
+    view: View, action: Action, run: ActionRun, transition: str, lifted: frozenset[str]
+) -> tuple[str, str, list[Missing]] | None:
     if transition == "skip":
         for gate in view.change.playbook.gates if view.change.playbook else ():
             if gate.override_role is None and action.id in gate.names_actions:
@@ -156,7 +168,7 @@ def _gate_against(view: View, action: Action, run: ActionRun, transition: str) -
         return None
     if transition not in ("complete", "approve") or run.status == "unavailable":
         return None
-    gates = speaking(view, {"kind": "action.complete", "action": action.id})
+    gates = [g for g in speaking(view, {"kind": "action.complete", "action": action.id}) if g.id not in lifted]
     if gates:
         return refusal_of(view, gates[0])
     if action.type == "evidence" and not _usable_evidence(view, action):
@@ -180,9 +192,12 @@ def transition_action(change: Change, action_id: str, command: ActionCommand) ->
     if playbook is None or found is None or action_id not in change.record.actions:
         raise NotFound
     step, run = playbook.step(found.step_id), change.record.actions[action_id]
-    judged = judge_action(View(change), step, found, command.transition)
-    current = action_state(change, run)
-    pass_or_refuse(change, judged, command.overrides, current, action_id=action_id, step_id=step.id)
+    view, current = View(change), action_state(change, run)
+
+    def judged(lifted: frozenset[str] = frozenset()) -> Verdict:
+        return judge_action(view, step, found, command.transition, lifted=lifted)
+
+    pass_or_refuse(change, judged(), command.overrides, current, judged, action_id=action_id, step_id=step.id)
     _EFFECTS[command.transition](change, step, found, run, command)
 
 
@@ -309,10 +324,15 @@ def _approve(change: Change, step: Step, action: Action, run: ActionRun, command
 
 def _skip(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
     reason = require_reason(command.reason, "skip an action")
+    skip_action(change, run, reason)
+    change.deviate("skip", reason, gate="G-ALL-4", action_id=action.id, step_id=step.id)
+
+
+def skip_action(change: Change, run: ActionRun, reason: str) -> None:
+    """Mark an action as skipped. The caller records the exception."""
     run.status, run.reason = "skipped", reason
     run.recorded_at, run.recorded_by = change.now, change.person_id
-    change.emit("action.skipped", action_id=action.id, step_id=step.id, reason=reason)
-    change.deviate("skip", reason, gate="G-ALL-4", action_id=action.id, step_id=step.id)
+    change.emit("action.skipped", action_id=run.id, step_id=run.step_id, reason=reason)
 
 
 def _unavailable(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:

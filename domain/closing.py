@@ -9,7 +9,7 @@ from domain.documentation import lacking, settle_documents
 from domain.gating import View, is_fulfilled, is_settled, refusal_of, speaking
 from domain.overrides import Override, pass_or_refuse
 from domain.record import Signature
-from domain.refusals import GateRefused, Missing
+from domain.refusals import Forbidden, GateRefused, Missing
 from domain.steps import FINISHED, finish_step
 from domain.verdicts import Verdict, Who, verdict
 
@@ -150,6 +150,8 @@ def sign_off(change: Change, statement: str, overrides: Sequence[Override] = ())
     settle_documents(change, as_if_signed=True)
     judged = judge_sign_off(View(change))
     if judged.permit == "gate":
+        if not overrides and not change.actor.roles.intersection(judged.any_role):
+            raise Forbidden(f"Your roles do not allow sign_off here. It takes: {', '.join(judged.any_role)}.")
         raise DocumentationIncomplete(
             f"{len(judged.missing)} thing(s) are missing before this can be signed off.",
             gate=judged.gate,

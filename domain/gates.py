@@ -7,7 +7,8 @@ What `unless` and `required_if` can see (every key of the maps is always bound, 
                     `done` is done or approved as unavailable, never skipped
     documents[id]   {state}
     notifications   list of {kind, status, client_id, action_id}
-    obligations     list of {rule, toward, outcome, decision, client_id}
+    obligations     list of {rule, toward, outcome, decision, client_id}; `carried` is the decision of a duty whose
+                    notice a follow-up owes
     evidence[id]    number of evidence items of that action
     event           {kind, step, action, notification: {kind, action_id, reason}}, the operation that is asked for
     facts           by their own names

@@ -8,7 +8,7 @@ from domain.changes import Change
 from domain.expressions import Scope, compile_expression
 from domain.facts import scope_variables
 from domain.playbooks import Gate
-from domain.record import ActionRun, Record
+from domain.record import ActionRun, Obligation, Record
 from domain.refusals import Missing, MissingKind
 
 CONTENT_OF_NOTHING: dict[str, Any] = {"kind": "none", "step": "", "action": "", "notification": {}}
@@ -22,6 +22,11 @@ def is_fulfilled(action: ActionRun) -> bool:
 def is_settled(action: ActionRun) -> bool:
     """Nothing more is asked of it: fulfilled, skipped by an override, or not applicable."""
     return is_fulfilled(action) or action.status in ("skipped", "not_applicable")
+
+
+def decision_of(duty: Obligation) -> str:
+    """The decision as conditions see it: a notice handed to a follow-up (C4) is `carried` and asks for nothing now."""
+    return "carried" if duty.carried_follow_up_id is not None and duty.decision == "notify" else duty.decision
 
 
 Readings = tuple[Any, ...] | None
@@ -98,7 +103,7 @@ class View:
                     "rule": o.rule_id,
                     "toward": o.toward,
                     "outcome": o.outcome,
-                    "decision": o.decision,
+                    "decision": decision_of(o),
                     "client_id": str(o.client_id or ""),
                 }
                 for o in record.obligations.values()
@@ -191,7 +196,9 @@ def _of_step(view: View, path: tuple[Any, ...]) -> Any:
 
 
 def _of_duties(view: View, path: tuple[Any, ...]) -> Any:
-    return tuple((d.rule_id, d.toward, d.outcome, d.decision, d.client_id) for d in view.record.obligations.values())
+    return tuple(
+        (d.rule_id, d.toward, d.outcome, decision_of(d), d.client_id) for d in view.record.obligations.values()
+    )
 
 
 def _of_notifications(view: View, path: tuple[Any, ...]) -> Any:

@@ -77,7 +77,7 @@ def judge(view: View, notification: Notification, transition: str) -> Verdict:
     """What one transition would answer now, persons left open."""
     incident = view.record.incident
     state = None
-    carried = incident.status == "closed" and notification.obligation_id is not None
+    carried = incident.status == "closed" and is_carried(view.record, notification.obligation_id)
     if incident.status not in (*OPEN, "reported", "triage") and not carried:
         state = f"The incident is {incident.status}."
     elif (notification.status, transition) not in TRANSITIONS:
@@ -91,6 +91,18 @@ def judge(view: View, notification: Notification, transition: str) -> Verdict:
     who, barred = _who(view, notification, transition)
     gate = None if state else _gate_against(view, notification, transition)
     return verdict(transition, who, state=state, gate=gate, not_persons=barred, needs_person=transition == "approve")
+
+
+def is_carried(record: Record, obligation_id: UUID | None) -> bool:
+    """Whether this is the notice that a closed incident still owes (C4, C9)."""
+    duty = record.obligations.get(str(obligation_id))
+    return duty is not None and duty.carried_follow_up_id is not None
+
+
+def _check_open(change: Change, obligation_id: UUID | None) -> None:
+    status = change.record.incident.status
+    if status == "rejected" or (status == "closed" and not is_carried(change.record, obligation_id)):
+        raise Conflict(f"The incident is {status}: its record does not change.", current={"status": status})
 
 
 def _who(view: View, notification: Notification, transition: str) -> tuple[Who, list[UUID | None]]:
@@ -124,8 +136,7 @@ def _gate_against(view: View, notification: Notification, transition: str) -> An
 
 def write_notification(change: Change, message: Message) -> Notification:
     """Draft one. Raises Forbidden, Invalid, or GateRefused where the text or the channel must not be."""
-    if change.record.incident.status == "rejected":
-        raise Conflict("The incident is rejected.", current={"status": "rejected"})
+    _check_open(change, message.obligation_id or None)
     action_id = message.action_id or None
     if not is_among(writers(change, action_id), change.actor):
         raise Forbidden(
@@ -157,6 +168,7 @@ def _given(value: str | UnsetType, name: str) -> str:
 def edit_notification(change: Change, notification_id: str, message: Message) -> None:
     """Change an unsent one; editing after approval returns it to draft."""
     notification = _find(change, notification_id)
+    _check_open(change, notification.obligation_id)
     if notification.status in ("sent", "acknowledged", "not_required"):
         raise Conflict(f"The notification is {notification.status}.", current={"status": notification.status})
     if not is_among(_who(View(change), notification, "submit")[0], change.actor):
@@ -354,10 +366,17 @@ def tool_in(places: Iterable[str], record: Record) -> str | None:
     for system in systems:
         if system.get("identification") in ("unknown", "not_applicable"):
             continue
-        name, host = (system.get("name") or "").lower(), (urlsplit(system.get("url") or "").hostname or "").lower()
-        host = host.removeprefix("www.")
+        host = _host(system.get("url") or "")
+        parts = [part for part in ((system.get("name") or "").lower(), host) if part]
         for place in places:
-            spot = place.lower()
-            if (name and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", spot)) or (host and host in spot):
+            if any(re.search(rf"(?<![\w-]){re.escape(part)}(?![\w-])", place.lower()) for part in parts):
                 return str(system.get("name") or host)
     return None
+
+
+def _host(url: str) -> str:
+    """The host of an address in lower case, with or without a scheme; empty where there is none."""
+    try:
+        return (urlsplit(url if "//" in url else f"//{url}").hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""

@@ -4,7 +4,7 @@ Only a gate with an `override_role` can be overridden, and segregation of duties
 provider has nobody else who could act (rule C13 of the closing rules).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,28 +30,46 @@ class Override(Struct, frozen=True, kw_only=True):
     review_due_at: datetime | None = None
 
 
+Again = Callable[[frozenset[str]], Verdict]
+"""Judges once more, past the gates of these ids."""
+
+
 def pass_or_refuse(
-    change: Change, judged: Verdict, overrides: Sequence[Override], current: Mapping[str, Any], **where: Any
+    change: Change,
+    judged: Verdict,
+    overrides: Sequence[Override],
+    current: Mapping[str, Any],
+    again: Again | None = None,
+    **where: Any,
 ) -> None:
-    """Let the operation pass, by an override where one applies, or raise the refusal of the verdict."""
+    """Let the operation pass, by an override where one applies, or raise the refusal of the verdict.
+
+    An override lifts its own gate alone: `again` judges anew without the gates lifted so far.
+    """
     given = {override.gate: override for override in overrides}
     for gate in given:
         if gate_rule(change.playbook, gate) is None:
             raise Invalid(f"There is no gate {gate}.", errors=[InputError("/overrides", f"unknown gate {gate}")])
-    if judged.permit == "gate" and judged.gate in given:
+    lifted: set[str] = set()
+    while judged.permit == "gate" and judged.gate in given and judged.gate not in lifted:
         _override_gate(change, judged, given[judged.gate], current, where)
-        judged = Verdict(
-            transition=judged.transition,
-            permit="allowed",
-            any_role=judged.any_role,
-            only_persons=judged.only_persons,
-            not_persons=judged.not_persons,
-            needs_person=judged.needs_person,
-        )
+        lifted.add(judged.gate)
+        judged = again(frozenset(lifted)) if again is not None else _without_gate(judged)
     if judged.permit == "allowed" and not matches(judged, change.actor) and SEGREGATION in given:
         _act_alone(change, judged, given[SEGREGATION], current, where)
         return
     enforce(judged, change.actor, current)
+
+
+def _without_gate(judged: Verdict) -> Verdict:
+    return Verdict(
+        transition=judged.transition,
+        permit="allowed",
+        any_role=judged.any_role,
+        only_persons=judged.only_persons,
+        not_persons=judged.not_persons,
+        needs_person=judged.needs_person,
+    )
 
 
 def verify_alone(change: Change, overrides: Sequence[Override]) -> None:

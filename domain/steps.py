@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from domain.actions import OPEN, RISK_OWNER
+from domain.actions import OPEN, RISK_OWNER, skip_action
 from domain.changes import Change
 from domain.deadlines import sla_state
 from domain.doings import Claim, require_reason, settle_claim
@@ -15,7 +15,7 @@ from domain.gating import View, is_fulfilled, is_settled, refusal_of, speaking
 from domain.overrides import Override, pass_or_refuse
 from domain.playbooks import Step
 from domain.record import ActionRun, StepRun
-from domain.refusals import InputError, Invalid, Missing, NotFound
+from domain.refusals import Conflict, InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors
 from domain.verdicts import Verdict, verdict
 
@@ -43,8 +43,8 @@ def actions_of(view: View, step_id: str) -> list[ActionRun]:
     return [run for run in view.record.actions.values() if run.step_id == step_id]
 
 
-def judge_step(view: View, step: Step, transition: str) -> Verdict:
-    """What `transition` of this step would answer now, persons left open."""
+def judge_step(view: View, step: Step, transition: str, lifted: frozenset[str] = frozenset()) -> Verdict:
+    """What `transition` of this step would answer now, persons and the gates in `lifted` left open."""
     run = view.record.steps[step.id]
     who = RISK_OWNER if transition == "skip" else step_actors(view.record, step)
     state = None
@@ -52,11 +52,13 @@ def judge_step(view: View, step: Step, transition: str) -> Verdict:
         state = f"The incident is {view.record.incident.status}; its steps are not open."
     elif (run.status, transition) not in TRANSITIONS:
         state = f"{step.id} is {run.status}."
-    gate = None if state else _gate_against(view, step, transition)
+    gate = None if state else _gate_against(view, step, transition, lifted)
     return verdict(transition, who, state=state, gate=gate)
 
 
-def _gate_against(view: View, step: Step, transition: str) -> tuple[str, str, list[Missing]] | None:
+def _gate_against(
+    view: View, step: Step, transition: str, lifted: frozenset[str]
+) -> tuple[str, str, list[Missing]] | None:
     playbook = view.change.playbook
     if playbook is None:
         return None
@@ -65,16 +67,18 @@ def _gate_against(view: View, step: Step, transition: str) -> tuple[str, str, li
         return "G-ALL-2", message, [Missing("signature", "D11", message)]
     earlier = [s for s in playbook.steps if s.position < step.position]
     still_open = [s.id for s in earlier if view.record.steps[s.id].status not in FINISHED]
-    if still_open:
+    if still_open and "G-ALL-1" not in lifted:
         message = f"{', '.join(still_open)} is still open: steps complete strictly in order."
         return "G-ALL-1", message, [Missing("action", ref, f"Complete {ref} first.") for ref in still_open]
     if transition == "skip":
         return _named_by_a_gate(view, step)
     open_actions = [a for a in actions_of(view, step.id) if not is_settled(a) and a.id not in view.exempt]
-    gates = speaking(view, {"kind": "step.complete", "step": step.id})
+    gates = [g for g in speaking(view, {"kind": "step.complete", "step": step.id}) if g.id not in lifted]
     if gates:
         gate, message, missing = refusal_of(view, gates[0])
         return gate, message, missing or _missing(view, open_actions)
+    if open_actions and "G-ALL-4" in lifted:
+        return _named_by_a_gate(view, step)
     if open_actions:
         message = f"{step.id} has open actions: {', '.join(a.id for a in open_actions)}."
         return "G-ALL-4", message, _missing(view, open_actions)
@@ -119,12 +123,25 @@ def transition_step(change: Change, step_id: str, command: StepCommand) -> None:
     if step is None or step_id not in change.record.steps:
         raise NotFound
     view, run = View(change), change.record.steps[step_id]
-    judged = judge_step(view, step, command.transition)
-    pass_or_refuse(change, judged, command.overrides, step_state(change, run), step_id=step_id)
+
+    def judged(lifted: frozenset[str] = frozenset()) -> Verdict:
+        return judge_step(view, step, command.transition, lifted)
+
+    pass_or_refuse(change, judged(), command.overrides, step_state(change, run), judged, step_id=step_id)
     if command.transition == "skip":
-        skip_step(change, run, require_reason(command.reason, "skip a step"))
-    else:
-        _complete(change, view, run, command)
+        skip_step(change, view, run, require_reason(command.reason, "skip a step"))
+        return
+    lifting = next((override for override in command.overrides if override.gate == "G-ALL-4"), None)
+    if lifting is not None:
+        _skip_open_actions(change, view, run, lifting.reason)
+    _complete(change, view, run, command)
+
+
+def _skip_open_actions(change: Change, view: View, run: StepRun, reason: str) -> None:
+    """What a step leaves undone by an override is skipped, and says so: open, it would hold the closing back."""
+    for action in actions_of(view, run.id):
+        if not is_settled(action) and action.id not in view.exempt:
+            skip_action(change, action, reason)
 
 
 def step_state(change: Change, run: StepRun) -> Mapping[str, Any]:
@@ -163,8 +180,9 @@ def finish_step(
             occurrence.met_at, occurrence.met_occurred_at = now, occurred_at
 
 
-def skip_step(change: Change, run: StepRun, reason: str) -> None:
-    """Skip a step by override: an exception, and its control occurrences read `skipped`."""
+def skip_step(change: Change, view: View, run: StepRun, reason: str) -> None:
+    """Skip a step and its open actions by override: an exception; its control occurrences read `skipped`."""
+    _skip_open_actions(change, view, run, reason)
     run.status, run.skipped_at, run.completed_by = "skipped", change.now, change.person_id
     change.emit("step.skipped", step_id=run.id, reason=reason)
     change.deviate("skip", reason, gate="G-ALL-4", step_id=run.id)
@@ -174,7 +192,10 @@ def skip_step(change: Change, run: StepRun, reason: str) -> None:
 
 
 def assign_step(change: Change, step_id: str, person_id: UUID) -> None:
-    """Give a step to a person. Raises NotFound for an unknown step, Invalid for somebody who is not of the tenant."""
+    """Give a step to a person.
+
+    Raises NotFound for an unknown step, Invalid for somebody who is not of the tenant, Conflict on a closed incident.
+    """
     run = change.record.steps.get(step_id)
     if run is None:
         raise NotFound
@@ -183,6 +204,9 @@ def assign_step(change: Change, step_id: str, person_id: UUID) -> None:
             "The assignee has to be an active person of this tenant.",
             errors=[InputError("/person_id", "is not an active person of this tenant")],
         )
+    status = change.record.incident.status
+    if status in ("closed", "rejected"):
+        raise Conflict(f"The incident is {status}.", current=step_state(change, run))
     run.assignee_id = person_id
     change.emit("step.assigned", step_id=step_id, person_id=person_id)
 
