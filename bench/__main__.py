@@ -1,0 +1,138 @@
+"""`python -m bench`: take every figure, show progress, write RESULTS.md."""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+import asyncpg
+import uvloop
+from rich.console import Console
+
+from bench import measures, table
+from bench.figures import Comparison, Figure
+from bench.machine import facts
+from bench.rig import DATABASE, Rig
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+SECTIONS = ("starts", "ratios", "crowd", "statements", "lists", "memory", "idle")
+
+
+class Run:
+    """One run of the benchmark."""
+
+    def __init__(self, chosen: argparse.Namespace) -> None:
+        self.chosen = chosen
+        self.console = Console()
+        self.figures: list[Figure] = []
+        self.comparisons: list[Comparison] = []
+        self.facts: dict[str, str] = {}
+
+    def wants(self, section: str) -> bool:
+        """Whether a section was chosen."""
+        return section in self.chosen.only
+
+    def add(self, figure: Figure) -> None:
+        """Keep a figure and show it."""
+        self.figures.append(figure)
+        table.show(self.console, figure)
+
+    async def run(self) -> None:
+        """All chosen sections."""
+        if self.wants("starts"):
+            with self._busy("Starting from an empty folder"):
+                async for figure in measures.starts():
+                    self.add(figure)
+        rig = Rig()
+        try:
+            with self._busy("Starting the database and both servers"):
+                await rig.open()
+                await self._note_machine(rig)
+            await self._load(rig)
+        finally:
+            await rig.close()
+
+    async def _load(self, rig: Rig) -> None:
+        loads, seconds = measures.Loads(rig), self.chosen.seconds
+        with self._busy(f"Preparing {measures.COPIES:,} incidents"):
+            await loads.prepare()
+        if self.wants("ratios"):
+            for found, floor, own in measures.comparisons(loads):
+                with self._busy(found.name):
+                    await measures.compare(rig, found, floor, own, seconds)
+                self.comparisons.append(found)
+                self.add(found.figure())
+            table.show_costs(self.console, self.comparisons)
+        if self.wants("crowd"):
+            for name, requests in (("Open", loads.open), ("List", loads.page), ("Read", loads.read)):
+                with self._busy(f"{name} with {measures.CROWD} connections"):
+                    self.add(await measures.crowd(rig, name, requests, seconds))
+        if self.wants("statements"):
+            with self._busy("Counting statements"):
+                for figure in await measures.statements(rig, loads):
+                    self.add(figure)
+        if self.wants("lists"):
+            with self._busy(f"Preparing {self.chosen.incidents:,} incidents, then listing them"):
+                async for figure in measures.long_lists(rig, seconds / 2, many=self.chosen.incidents):
+                    self.add(figure)
+        if self.wants("memory"):
+            self.add(measures.memory(rig))
+        if self.wants("idle"):
+            with self._busy(f"Making {measures.IDLE_TENANTS:,} tenants, then waiting"):
+                self.add(await measures.idle(rig))
+
+    async def _note_machine(self, rig: Rig) -> None:
+        connection = await asyncpg.connect(rig.postgres.superuser_dsn(DATABASE))
+        try:
+            self.facts = facts(connection)
+        finally:
+            await connection.close()
+        if not rig.cores.separate:
+            self.facts["Cores"] = "server, generator and PostgreSQL share one core: the ratios are worth less"
+
+    def _busy(self, what: str) -> contextlib.AbstractContextManager[object]:
+        return self.console.status(what) if self.console.is_terminal else contextlib.nullcontext()
+
+    def remarks(self) -> list[str]:
+        """What a reader must know about the generator and the cores."""
+        found = []
+        for one in self.comparisons:
+            loads = [ours.server_load for _, ours in one.pairs]
+            if sorted(loads)[len(loads) // 2] < 0.85:
+                share = sorted(loads)[len(loads) // 2]
+                found.append(
+                    f"{one.name}: the server used {share:.0%} of its core; PostgreSQL and the generator, on the other "
+                    "one, were the limit."
+                )
+        return found
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of one run of a load")
+    parser.add_argument("--incidents", type=int, default=measures.MANY, help="incidents of the long list")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to run")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the table is written")
+    return parser.parse_args()
+
+
+async def _main(run: Run) -> None:
+    # Ending by a signal takes the same way out as ending by an error, so that no server is left behind.
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await run.run()
+
+
+def main() -> None:
+    """Run, and write the table when everything was measured."""
+    run = Run(_arguments())
+    uvloop.run(_main(run))
+    if set(run.chosen.only) == set(SECTIONS) or run.chosen.results != RESULTS:
+        table.write(run.chosen.results, run.facts, run.figures, run.comparisons, run.remarks())
+        run.console.print(f"Written to {run.chosen.results.name}.")
+
+
+if __name__ == "__main__":
+    main()
