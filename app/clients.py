@@ -19,7 +19,7 @@ from domain.refusals import Conflict, InputError, Invalid, NotFound
 _LOCK = """
 SELECT id, version, name, hipaa_role, gdpr_role, jurisdictions, profile::text AS profile, contract::text AS contract,
        active
-FROM clients WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+FROM clients WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 _FIND_REFERENCE = (
     "SELECT client_id FROM client_references"

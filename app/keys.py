@@ -29,13 +29,13 @@ SELECT count(*) FROM api_keys WHERE tenant_id = $1 AND coalesce(person_id, servi
   AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
 _LOCK = """
-SELECT id, person_id, service_account_id, revoked_at FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+SELECT id, person_id, service_account_id, revoked_at FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 _REDEEM = """
 SELECT id, token_issued_by FROM people
 WHERE tenant_id = $1 AND token_hash = $2 AND token_expires_at > now() AND active
   AND (expires_at IS NULL OR expires_at > now())
-FOR UPDATE
+FOR NO KEY UPDATE
 """
 
 

@@ -22,7 +22,7 @@ EDITABLE = ("name", "email", "user_name", "manager_id", "roles", "active", "expi
 
 _LOCK = """
 SELECT id, version, kind, name, email, user_name, manager_id, roles, active, expires_at, incident_ids
-FROM people WHERE tenant_id = $1 AND id = $2 FOR UPDATE
+FROM people WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 _ADMINS = """
 SELECT count(*) FROM people

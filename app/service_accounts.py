@@ -12,7 +12,7 @@ from app.rights import require, require_unlimited
 from app.rows import Written, changed, insert_row, update_row
 from domain.refusals import InputError, Invalid, NotFound
 
-_LOCK = "SELECT id, name, active, source_id FROM service_accounts WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+_LOCK = "SELECT id, name, active, source_id FROM service_accounts WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"
 
 
 async def create_service_account(db: Db, principal: Principal, given: Mapping[str, Any]) -> UUID:

@@ -75,11 +75,15 @@ def embedded_server(settings: Settings, *, must_exist: bool = False) -> Embedded
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, server: EmbeddedPostgres | None, *, first_tenant: bool = False, pool_max: int | None = None
+    settings: Settings, server: EmbeddedPostgres | None, *, stays: bool = True, pool_max: int | None = None
 ) -> AsyncIterator[Opened]:
-    """The database with a schema that this code can use, as HOLDFAST_MIGRATE says. Raises StartRefused."""
+    """The database with a schema that this code can use, as HOLDFAST_MIGRATE says. Raises StartRefused.
+
+    A process that `stays` also makes the first tenant of the embedded database and imports new shipped playbooks; for
+    a command that ends it is enough that the schema is there.
+    """
     try:
-        addresses = await _prepare(settings, server)
+        addresses = await _prepare(settings, server, stays=stays)
         database = await Database.connect(
             addresses.runtime,
             min_size=min(settings.pool_min, pool_max or settings.pool_min),
@@ -98,7 +102,7 @@ async def opened(
     try:
         if settings.migrate_mode == "check":
             await _check_schema(database)
-        first = await _first_tenant(settings, database, addresses) if first_tenant and server else None
+        first = await _first_tenant(settings, database, addresses) if stays and server else None
         yield Opened(settings, database, addresses, first)
     finally:
         await database.close()
@@ -128,10 +132,10 @@ def owner_dsn(addresses: Addresses) -> str:
     return addresses.owner
 
 
-async def _prepare(settings: Settings, server: EmbeddedPostgres | None) -> Addresses:
+async def _prepare(settings: Settings, server: EmbeddedPostgres | None, *, stays: bool) -> Addresses:
     addresses = await _addresses(settings, server)
     if settings.migrate_mode == "auto":
-        await _upgrade(addresses, server)
+        await _upgrade(addresses, server, even_at_head=stays)
     return addresses
 
 
@@ -156,8 +160,11 @@ async def _make_database(server: EmbeddedPostgres) -> None:
         await connection.close()
 
 
-async def _upgrade(addresses: Addresses, server: EmbeddedPostgres | None) -> bool:
-    """Migrate unless the schema is at the head of this code, or one ahead of it while a rollout is under way."""
+async def _upgrade(addresses: Addresses, server: EmbeddedPostgres | None, *, even_at_head: bool = True) -> bool:
+    """Migrate unless the schema is at the head of this code, or one ahead of it while a rollout is under way.
+
+    `even_at_head` looks after passwords and shipped playbooks there too, which reads all playbooks.
+    """
     owner = owner_dsn(addresses)
     connection = await asyncpg.connect(owner, timeout=10)
     try:
@@ -169,6 +176,8 @@ async def _upgrade(addresses: Addresses, server: EmbeddedPostgres | None) -> boo
     if found is not None and int(found) > int(head()):
         _check_revision(found)
         return False
+    if found == head() and not even_at_head:
+        return False
     password: str | None = None  # that of a role which exists is its administrator's business
     if server is not None:
         password = server.password_of(RUNTIME)
@@ -178,11 +187,12 @@ async def _upgrade(addresses: Addresses, server: EmbeddedPostgres | None) -> boo
 
 
 async def _check_schema(database: Database) -> None:
-    async with database.transaction(None, read_only=True) as db:
-        try:
+    found: str | None = None
+    try:
+        async with database.transaction(None, read_only=True) as db:
             found = await db.value("SELECT version_num FROM public.alembic_version")
-        except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
-            found = None
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        pass  # nothing of ours is there yet
     _check_revision(found)
 
 

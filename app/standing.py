@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from app.listening import GuardedConnection
 from app.postgres import EmbeddedPostgres
 from app.serving import Opened, StartRefused, opened
 from app.settings import Settings
@@ -67,7 +68,7 @@ async def stand(
     settings: Settings, server: EmbeddedPostgres | None, listener: socket.socket, make_api: MakeApi, welcome: Welcome
 ) -> None:
     """Serve until told to end: then readiness goes red, requests finish, the worker stops. Raises StartRefused."""
-    async with opened(settings, server, first_tenant=True) as found, _watched(server):
+    async with opened(settings, server) as found, _watched(server):
         api = make_api(settings, found.database)
         http = _Http(api, settings, lambda: welcome(found, _address(settings, listener)))
         async with _working(found) if settings.worker else contextlib.nullcontext():
@@ -96,7 +97,7 @@ class _Http(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 api,
-                http="httptools",
+                http=GuardedConnection,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -54,7 +54,7 @@ def run_on_database(
     configure(level="error" if quiet else settings.log_level, style=settings.log_format)
 
     async def main() -> T:
-        async with opened(settings, server, pool_max=2) as found:
+        async with opened(settings, server, stays=False, pool_max=2) as found:
             return await work(found)
 
     server = None

@@ -16,12 +16,13 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [HOLDFAST_PORT].")] = None,
 ) -> None:
     """Serve the API and do the background work, on the embedded database unless DATABASE_URL names another."""
+    settings = read_settings(context, host=host, port=port)  # before all else is imported: a wrong one is told at once
+
     from app.logs import configure
     from app.postgres_programs import PostgresFailed
     from app.serving import StartRefused, embedded_server
     from app.standing import bind, free_metrics_port, stand
 
-    settings = read_settings(context, host=host, port=port)
     configure(level=settings.log_level, style=settings.log_format)
     server = None
     try:
@@ -38,12 +39,13 @@ def serve(
 
 def worker(context: typer.Context) -> None:
     """Do the background work alone, beside any number of `holdfast serve`."""
+    settings = read_settings(context)
+
     from app.logs import configure
     from app.postgres_programs import PostgresFailed
     from app.serving import StartRefused, embedded_server
     from app.standing import work_alone
 
-    settings = read_settings(context)
     configure(level=settings.log_level, style=settings.log_format)
     server = None
     try:

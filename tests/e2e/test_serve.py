@@ -1,5 +1,6 @@
 """`holdfast serve` as a process: first start, ending in good order, starting again, a second process beside it."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,12 +11,14 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -162,6 +165,27 @@ def test_commands_find_the_running_service_by_its_folder(serve: Any, tmp_path: P
     assert json.loads(run(data_dir, "migrate", "--json").stdout) == {"changed": False}
 
 
+async def test_a_database_elsewhere_is_migrated_by_its_owner_and_served_by_its_runtime_role(
+    tmp_path: Path, cluster: Cluster, new_database: Callable[..., Awaitable[str]]
+) -> None:
+    name = await new_database(template="template0")
+    runtime, owner = cluster.runtime_dsn(name), cluster.superuser_dsn(name)
+
+    async def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(run, tmp_path / "data", *arguments, **variables)
+
+    unready = await command("serve", DATABASE_URL=runtime)
+    assert (unready.returncode, "holdfast migrate" in unready.stderr) == (2, True), unready.stderr
+    blind = await command("migrate", DATABASE_URL=runtime)
+    assert (blind.returncode, "HOLDFAST_OWNER_DATABASE_URL" in blind.stderr) == (2, True)
+    moved = await command("migrate", "--json", DATABASE_URL=runtime, HOLDFAST_OWNER_DATABASE_URL=owner)
+    assert (moved.returncode, json.loads(moved.stdout)) == (0, {"changed": True})
+    too_strong = await command("serve", DATABASE_URL=owner)
+    assert (too_strong.returncode, "superuser" in too_strong.stderr) == (2, True)
+    made = await command("tenants", "create", "Acme IT", "--json", DATABASE_URL=runtime)
+    assert (made.returncode, json.loads(made.stdout)["name"]) == (0, "Acme IT")
+
+
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -171,6 +195,7 @@ def test_commands_find_the_running_service_by_its_folder(serve: Any, tmp_path: P
         ({"HOLDFAST_HOST": "no.such.host.invalid"}, "HOLDFAST_HOST"),
         ({"HOLDFAST_DATA_DIR": "/dev/null/data"}, "HOLDFAST_DATA_DIR"),
         ({"HOLDFAST_PG_BINDIR": "/nowhere"}, "HOLDFAST_PG_BINDIR"),
+        ({"DATABASE_URL": "postgresql:///x?host=/tmp", "HOLDFAST_MIGRATE": "auto"}, "HOLDFAST_OWNER_DATABASE_URL"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, variables: dict[str, str], said: str) -> None:
