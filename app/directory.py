@@ -43,7 +43,8 @@ VERSION = "SELECT directory_version FROM tenants WHERE tenant_id = $1"
 _READ = """
 SELECT t.directory_version, t.settings::text,
   coalesce((SELECT json_agg(json_build_object('id', p.id, 'kind', p.kind, 'name', p.name, 'email', p.email,
-      'user_name', p.user_name, 'manager_id', p.manager_id, 'roles', p.roles, 'created_by', p.created_by))
+      'user_name', p.user_name, 'manager_id', p.manager_id, 'roles', p.roles, 'created_by', p.created_by,
+      'token_issued_by', p.token_issued_by))
     FROM people p WHERE p.tenant_id = t.tenant_id AND p.active AND (p.expires_at IS NULL OR p.expires_at > now())),
     '[]')::text,
   coalesce((SELECT json_agg(json_build_object('id', c.id, 'name', c.name, 'hipaa_role', c.hipaa_role,

@@ -1,4 +1,4 @@
-"""A gate's refusal is part of the record (documentation item D06): written after the refused transaction rolled back."""
+"""A gate's refusal belongs to the record (documentation item D06): written after the refused change rolled back."""
 
 from datetime import UTC, datetime
 

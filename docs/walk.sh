@@ -82,12 +82,12 @@ step "$ann" DL.2
 call "$ann" GET "$incident/obligations"
 duty=$(python3 -c 'import json, sys
 print(next(duty["id"] for duty in json.load(open(sys.argv[1])) if duty["rule_id"] == "OB-S-3"))' "$answer")
-notice "$ann" client_notice DL.4.2 dpo "\"client_id\": \"$client\", \"obligation_id\": \"$duty\""
-call "$ann" POST "$message" '{"transition": "submit"}'
-call "$ann" POST /v1/keys "{\"name\": \"a second key of Ann\", \"person_id\": \"$ann_id\"}"; second_key=$(field key)
+notice "$bea" client_notice DL.4.2 dpo "\"client_id\": \"$client\", \"obligation_id\": \"$duty\""
+call "$bea" POST "$message" '{"transition": "submit"}'
+call "$bea" POST /v1/keys "{\"name\": \"a second key of Bea\", \"person_id\": \"$bea_id\"}"; second_key=$(field key)
 refused "one person's two keys as four eyes" "$second_key" POST "$message" '{"transition": "approve"}'
-call "$bea" POST "$message" '{"transition": "approve"}'
-refused "client notice before the assessment" "$ann" POST "$message" '{"transition": "record_sent"}'
+call "$ann" POST "$message" '{"transition": "approve"}'
+refused "client notice before the assessment" "$bea" POST "$message" '{"transition": "record_sent"}'
 
 act "$bea" DL.3.1 '"outcome": "does_not_apply", "inputs": {"rationale": "40 persons are fewer than 500."}'
 act "$bea" DL.3.3 '"outcome": "applies", "inputs": {"rationale": "Clause 9.2 of the MSA asks for notice within 72 hours."}'
@@ -106,7 +106,7 @@ while read -r id rule decision; do
 done
 step "$bea" DL.3
 
-call "$ann" POST "$message" '{"transition": "record_sent"}'; echo "sent:    the client's notice, approved by another person"
+call "$bea" POST "$message" '{"transition": "record_sent"}'; echo "sent:    the client's notice, approved by another person"
 act "$ann" DL.4.1
 act "$ann" DL.4.4
 act "$ann" DL.4.5 '"inputs": {"vendor_answer": "Deleted on the same day.", "deletion_confirmed": "yes"}'

@@ -16,7 +16,7 @@ from domain.overrides import Override, pass_or_refuse, verify_alone
 from domain.playbooks import Action, Step
 from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
-from domain.relations import step_actors
+from domain.relations import step_actors, with_stand_ins
 from domain.schemas import check_schema
 from domain.timeline import instant_text
 from domain.verdicts import Verdict, Who, verdict
@@ -85,11 +85,12 @@ def judge_action(
         who = RISK_OWNER
     elif who is None:
         who = step_actors(view.record, step, action)
-    barred: list[UUID | None] = []
+    barred: list[UUID] = []
     if transition == "approve" and run.status == "unavailable":
-        who, barred = RISK_OWNER, [run.recorded_by, run.performed_by]
+        who, barred = RISK_OWNER, with_stand_ins(view.change.around.people, [run.recorded_by, run.performed_by])
     elif transition == "approve":
-        who, barred = _next_approvers(action, run), [UUID(str(a["person_id"])) for a in run.approvals]
+        given = [UUID(str(a["person_id"])) for a in run.approvals]
+        who, barred = _next_approvers(action, run), with_stand_ins(view.change.around.people, given)
     state = _state_against(view, action, run, transition)
     gate = None if state else _gate_against(view, action, run, transition, lifted)
     return verdict(transition, who, state=state, gate=gate, not_persons=barred)
@@ -107,8 +108,9 @@ def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
         action.id,
         view.record.incident.status,
         run.status,
-        run.recorded_by,
-        run.performed_by,
+        tuple(with_stand_ins(view.change.around.people, [run.recorded_by, run.performed_by]))
+        if run.status == "unavailable"
+        else tuple(with_stand_ins(view.change.around.people, [UUID(str(a["person_id"])) for a in run.approvals])),
         tuple((a["person_id"], a["role"]) for a in run.approvals),
         action.type == "evidence" and _usable_evidence(view, action),
         tuple((gate.id, tuple(m.ref for m in refusal_of(view, gate)[2])) for gate in gates),

@@ -10,6 +10,7 @@ from domain.gating import View, is_fulfilled, is_settled, refusal_of, speaking
 from domain.overrides import Override, pass_or_refuse
 from domain.record import Signature
 from domain.refusals import Forbidden, GateRefused, Missing
+from domain.relations import with_stand_ins
 from domain.steps import FINISHED, finish_step
 from domain.verdicts import Verdict, Who, verdict
 
@@ -41,7 +42,7 @@ def judge_sign_off(view: View) -> Verdict:
     signed = standing(change)
     state = None if incident.status in OPEN and incident.status != "on_hold" else f"The incident is {incident.status}."
     first = not signed
-    barred = [incident.person_concerned_id, *(s.person_id for s in signed)]
+    barred = [incident.person_concerned_id, *with_stand_ins(change.around.people, (s.person_id for s in signed))]
     if first and (alone := sole_doer(change)) is not None:
         barred.append(alone)
     gate = None
@@ -59,7 +60,9 @@ def sole_doer(change: Change) -> Any:
         doers.add(entry.get("done_by"))
     for action in change.record.actions.values():
         found = change.playbook.action(action.id) if change.playbook else None
-        if found is not None and "D09" in found.fills and not found.closing and action.status == "done":
+        if found is None or any(wanted.document == "D09" for wanted in found.inputs):
+            continue  # confirming what was done is not doing it
+        if "D09" in found.fills and not found.closing and action.status == "done":
             doers.update(str(p) for p in (action.recorded_by, action.performed_by) if p is not None)
     doers.discard(None)
     if len(doers) != 1:

@@ -5,7 +5,9 @@ from datetime import datetime
 from domain.changes import Change
 from domain.deadlines import clock_start, deadline
 from domain.doings import require_reason
+from domain.playbooks import Playbook, catalogue
 from domain.refusals import Forbidden, InputError, Invalid
+from domain.timeline import instant_text
 
 
 def move_discovery(change: Change, discovered_at: datetime | str, precision: str | None, reason: str | None) -> None:
@@ -21,12 +23,22 @@ def move_discovery(change: Change, discovered_at: datetime | str, precision: str
     before = incident.discovered_at
     incident.discovered_at, incident.discovered_at_precision = at, wanted
     if incident.declared_at is None:
+        suggested = catalogue().get((incident.suggested_playbook or {}).get("slug", ""))
+        incident.provisional_deadlines = provisional(change, suggested) if suggested else []
         return
     if "risk_owner" not in change.actor.roles:
         raise Forbidden("After declaration only risk_owner corrects the instant of discovery.")
     why = require_reason(reason, "correct the instant of discovery")
     change.deviate("discovery_corrected", why, details={"before": before, "after": at})
     _recompute_deadlines(change, why)
+
+
+def provisional(change: Change, playbook: Playbook) -> list[dict[str, str]]:
+    """The deadlines that would run if the suggestion were declared: clocks do not wait for triage."""
+    incident, settings = change.record.incident, change.around.settings
+    start = clock_start(incident.discovered_at, incident.discovered_at_precision, settings.calendar)
+    due = ((step.id, deadline(step.sla, start, settings.calendar, settings.grace).due_at) for step in playbook.steps)
+    return [{"step_id": step_id, "due_at": instant_text(at)} for step_id, at in due]
 
 
 def _recompute_deadlines(change: Change, reason: str) -> None:

@@ -18,7 +18,7 @@ from domain.obligation_decisions import notified
 from domain.overrides import Override, pass_or_refuse
 from domain.record import Notification, Record
 from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound
-from domain.relations import is_among, step_actors
+from domain.relations import is_among, step_actors, with_stand_ins
 from domain.verdicts import Verdict, Who, verdict
 
 APPROVED_KINDS = frozenset({"client_notice", "correction", "regulator"})
@@ -110,7 +110,8 @@ def _who(view: View, notification: Notification, transition: str) -> tuple[Who, 
     if transition in ("approve", "request_changes"):
         manager = view.change.around.people.get(author)
         managers = frozenset({manager.manager_id} if manager is not None and manager.manager_id else ())
-        return Who(APPROVERS, managers), [author]
+        writers_of_it = [author, *notification.editor_ids]
+        return Who(APPROVERS, managers), list(with_stand_ins(view.change.around.people, writers_of_it))
     if transition == "not_required" and notification.kind in APPROVED_KINDS:
         return RISK_OWNER, []
     persons = {author} | ({notification.approved_by} if notification.approved_by else set())
@@ -176,7 +177,8 @@ def edit_notification(change: Change, notification_id: str, message: Message) ->
     _put(notification, message)
     _check(change, notification)
     notification.status, notification.approved_by, notification.approved_at = "draft", None, None
-    notification.author_id = change.actor.id
+    if change.actor.id not in (notification.author_id, *notification.editor_ids):
+        notification.editor_ids = [*notification.editor_ids, change.actor.id]
     notification.version += 1
     change.emit("notification.edited", notification_id=notification.id)
 

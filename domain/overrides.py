@@ -123,7 +123,7 @@ def _act_alone(
             current=current,
         )
     reason = require_reason(override.reason, "override G-ALL-11")
-    if not override.outside_reviewer or override.review_due_at is None:
+    if not (override.outside_reviewer or "").strip() or override.review_due_at is None:
         raise Invalid(
             "Name an outside reviewer and the date of the review.",
             errors=[InputError("/overrides", "outside_reviewer and review_due_at are required for G-ALL-11")],

@@ -195,6 +195,7 @@ class Notification(Row, kw_only=True):
     body: str
     corrects_evidence_id: UUID | None = None
     author_id: UUID
+    editor_ids: list[UUID] = field(default_factory=list)  # who else wrote at it: none of them approves it
     created_at: datetime
     due_at: datetime | None = None
     submitted_at: datetime | None = None

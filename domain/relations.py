@@ -1,9 +1,10 @@
 """Who stands in which relation to an incident: members, actors of a step, its recorder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from domain.actors import Actor
+from domain.changes import Person
 from domain.playbooks import Action, Step
 from domain.record import Record
 from domain.verdicts import Who
@@ -33,6 +34,13 @@ def step_actors(record: Record, step: Step, action: Action | None = None) -> Who
     if owners & OPEN_TO_MEMBERS:
         persons |= members(record)
     return Who(frozenset(owners - OPEN_TO_MEMBERS | {"risk_owner"}), frozenset(persons))
+
+
+def with_stand_ins(people: Mapping[UUID, Person], barred: Iterable[UUID | None]) -> list[UUID]:
+    """Those barred, and everybody whom one of them created or handed the token: they could act as that person."""
+    named = {person_id for person_id in barred if person_id is not None}
+    made = {p.id for p in people.values() if p.created_by in named or p.token_issued_by in named}
+    return sorted(named | made)
 
 
 def open_step_actors(record: Record, steps: Iterable[Step]) -> Who:

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from domain.actors import Actor
 from domain.changes import Change, Surroundings
-from domain.deadlines import clock_start, deadline
+from domain.discovery import provisional
 from domain.documentation import new_documents, set_document
 from domain.fact_sheet import set_fact
 from domain.facts import is_derived
@@ -19,7 +19,6 @@ from domain.participants import name_person_concerned
 from domain.playbooks import Playbook
 from domain.record import ExternalReference, Incident, Record
 from domain.refusals import InputError, Invalid
-from domain.timeline import instant_text
 
 AHEAD_AT_MOST = timedelta(seconds=60)
 TITLE_AT_MOST = 200
@@ -115,14 +114,6 @@ def open_report(
 def may_declare(playbook: Playbook, actor: Actor) -> bool:
     """Whether this caller's report with this playbook declares it at once; else it stays a suggestion."""
     return bool(actor.roles & DECLARERS) or (playbook.first_step_open_to_all and actor.kind != "system")
-
-
-def provisional(change: Change, playbook: Playbook) -> list[dict[str, str]]:
-    """The deadlines that would run if the suggestion were declared: clocks do not wait for triage."""
-    incident, settings = change.record.incident, change.around.settings
-    start = clock_start(incident.discovered_at, incident.discovered_at_precision, settings.calendar)
-    due = ((step.id, deadline(step.sla, start, settings.calendar, settings.grace).due_at) for step in playbook.steps)
-    return [{"step_id": step_id, "due_at": instant_text(at)} for step_id, at in due]
 
 
 def _discovered(report: Report, now: datetime) -> datetime:

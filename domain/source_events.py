@@ -12,12 +12,13 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 
 from domain.changes import Change
+from domain.discovery import provisional
 from domain.facts import check_fact, is_derived
 from domain.incidents import HeaderEdit, edit_header
 from domain.mappings import SourceEvent
 from domain.playbooks import catalogue
 from domain.refusals import Invalid
-from domain.reporting import Reference, Report, provisional
+from domain.reporting import Reference, Report
 from domain.systems import System
 
 Result = Literal["created", "updated", "noted", "duplicate", "ignored", "unmapped"]

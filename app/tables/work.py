@@ -56,6 +56,7 @@ class Notification(SQLModel, table=True):
     body: str = columns.text()
     corrects_evidence_id: UUID | None
     author_id: UUID
+    editor_ids: list[UUID] = columns.uuids()
     created_at: datetime
     due_at: datetime | None
     submitted_at: datetime | None

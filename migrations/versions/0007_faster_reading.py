@@ -1,4 +1,4 @@
-"""What a reader gets as it is stands as it is: verdicts beside each action, inputs as text, the playbook beside its runs."""
+"""What a reader gets as it is stands as it is: verdicts beside actions, inputs as text, playbooks beside runs."""
 
 from migrations.scripts import run_script
 
