@@ -1,5 +1,7 @@
 """Evidence: files attached to an incident, streamed in, listed, and handed out as downloads."""
 
+import asyncio
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -112,6 +114,16 @@ class EvidenceFilter(In):
     limit: Annotated[int, Field(ge=1, le=200)] = LIMIT_DEFAULT
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A file that lies in the store and is not recorded yet."""
+
+    details: EvidenceDetails
+    filename: str
+    media_type: str
+    stored: Stored
+
+
 class QuotaReached(DoorRefusal):
     """The incident or the tenant may hold no more evidence."""
 
@@ -173,35 +185,50 @@ async def attach(call: Call, incident_id: str, given: Annotated[EvidenceDetails,
 
     The same file attached again by the same caller with the same details answers 200 with the first item.
     """
-    ref = incident_ref(incident_id)
-    store = _store(call)
-    principal = await call.authorise("evidence.attach")
+    store, read = _store(call), asyncio.Event()
     try:
-        async with call.database.transaction(call.tenant_id) as db:
-            await wall(db, principal)
-            room = await check_attachable(db, principal, ref, call.settings)
-        async with store.receive(call.tenant_id) as receiving:
-            stall_seconds = call.settings.body_stall_seconds
-            upload = await read_upload(
-                call.request, receiving.write, file_bytes_max=room.bytes_max, stall_seconds=stall_seconds
-            )
-            details = _details(given, upload)
-            name = clean_filename(details.filename or upload.filename or NAMELESS)
-            media_type = media_type_of(receiving.head, name)
-            if receiving.size == 0:
-                raise Invalid("The file is empty.", errors=[InputError("/file", "is empty")])
-            stored = await receiving.keep()
+        ref = incident_ref(incident_id)
+        arrived = await _receive(call, ref, store, given, read)
         try:
-            return await _record(call, ref, store, details, stored, name, media_type)
+            return await _record(call, ref, store, arrived)
         except Refusal:
             await queue_sweep(call.database, call.tenant_id)  # the file may belong to nothing now
             raise
-    except StoreFull:
-        raise StoreIsFull from None
-    except (StoreFailed, FileGone):
-        raise Unavailable from None
-    except QuotaExceeded as refusal:
-        raise QuotaReached(refusal.detail, current=refusal.current) from None
+    except (StoreFull, StoreFailed, FileGone, QuotaExceeded, Refusal) as error:
+        refusal = _refusal_of(error)
+        if not read.is_set():  # the rest of the body is not waited for
+            refusal.headers["Connection"] = "close"
+        raise refusal from None
+
+
+async def _receive(
+    call: CallOfRequest, ref: UUID | str, store: EvidenceStore, given: EvidenceDetails, read: asyncio.Event
+) -> Arrived:
+    """Take the file in, once it is known that it may come. `read` is set when the body has come to its end."""
+    principal = await call.authorise("evidence.attach")
+    async with call.database.transaction(call.tenant_id) as db:
+        await wall(db, principal)
+        room = await check_attachable(db, principal, ref, call.settings)
+    async with store.receive(call.tenant_id) as receiving:
+        stall_seconds = call.settings.body_stall_seconds
+        upload = await read_upload(
+            call.request, receiving.write, file_bytes_max=room.bytes_max, stall_seconds=stall_seconds
+        )
+        read.set()
+        details = _details(given, upload)
+        name = clean_filename(details.filename or upload.filename or NAMELESS)
+        media_type = media_type_of(receiving.head, name)
+        if receiving.size == 0:
+            raise Invalid("The file is empty.", errors=[InputError("/file", "is empty")])
+        return Arrived(details, name, media_type, await receiving.keep())
+
+
+def _refusal_of(error: Exception) -> Refusal:
+    if isinstance(error, StoreFull):
+        return StoreIsFull()
+    if isinstance(error, QuotaExceeded):
+        return QuotaReached(error.detail, current=error.current)
+    return error if isinstance(error, Refusal) else Unavailable()
 
 
 @routes.get("/incidents/{incident_id}/evidence", **declares("evidence.read", answer=EvidencePage))
@@ -257,22 +284,15 @@ async def content(call: Call, evidence_id: UUID) -> Response:
     return download(call.request, handle, file.size, file.sha256, file.filename, served_type(file.media_type))
 
 
-async def _record(
-    call: CallOfRequest,
-    ref: UUID | str,
-    store: EvidenceStore,
-    details: EvidenceDetails,
-    stored: Stored,
-    name: str,
-    media_type: str,
-) -> Response:
+async def _record(call: CallOfRequest, ref: UUID | str, store: EvidenceStore, arrived: Arrived) -> Response:
+    details, stored = arrived.details, arrived.stored
     said = details.model_dump(exclude={"filename", "kind"}, exclude_none=True)
-    values = said | {"filename": name, "kind": str(details.kind or EvidenceKind.OTHER)}
+    values = said | {"filename": arrived.filename, "kind": str(details.kind or EvidenceKind.OTHER)}
     # The content decides whether a request is the same, not the boundaries that a form happened to have.
     digest = sha256(orjson.dumps(values, default=str, option=orjson.OPT_SORT_KEYS) + stored.sha256.encode()).digest()
 
     async def use_case(db: Db, principal: Principal) -> Answer:
-        item = new_evidence(sha256=stored.sha256, size=stored.size, media_type=media_type, **values)
+        item = new_evidence(sha256=stored.sha256, size=stored.size, media_type=arrived.media_type, **values)
         made = await attach_file(db, principal, ref, item, store, call.settings)
         body = await _read(made.id, db, principal)
         location = f"/v1/evidence/{made.id}"
