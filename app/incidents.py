@@ -25,7 +25,7 @@ from domain.playbooks import catalogue, suggest
 from domain.record import Record
 from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound
 from domain.relations import relations
-from domain.reporting import Intake, Report, open_report
+from domain.reporting import Intake, Report, name_incident, open_report
 from domain.settling import settle
 
 Apply = Callable[[Change], None]
@@ -119,9 +119,7 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
         if taken is not None:
             raise await _reference_taken(db, taken)
     playbook = asked_for(report.playbook)
-    row = await db.row(_TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id)
-    assert row is not None, "the tenant of a caller exists"
-    about = await directory(db, principal, row["directory_version"])
+    about = await directory(db, principal)
     hint = suggest(_mapped(report)) if playbook is None else None
     suggested = playbook or (catalogue().get(hint.slug) if hint is not None else None)
     suggestion = None
@@ -131,21 +129,20 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
         suggestion = {"slug": playbook.slug, "because": "The report asks for this playbook."}
     intake = Intake(
         id=new_id(),
-        number=f"{'EX' if report.exercise else 'INC'}-{row['number']}",
         playbook=playbook,
         suggestion=suggestion,
         suggested=suggested,
     )
     change = open_report(report, intake, principal.actor, datetime.now(UTC), about.around(), new_id)
     settle(change)
+    # The counter is locked from here to the commit: as short as can be, since every report of the tenant waits for it.
+    number = await db.value(_TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id)
+    name_incident(change, f"{'EX' if report.exercise else 'INC'}-{number}")
     await write_change(db, principal, Stored(record=change.record, before=None), change)
     return intake.id
 
 
-_TAKE_NUMBER = (
-    "UPDATE tenants SET next_number = next_number + 1 WHERE tenant_id = $1"
-    " RETURNING next_number - 1 AS number, directory_version"
-)
+_TAKE_NUMBER = "UPDATE tenants SET next_number = next_number + 1 WHERE tenant_id = $1 RETURNING next_number - 1"
 _TAKE_EXERCISE = _TAKE_NUMBER.replace("next_number", "next_exercise")
 
 

@@ -200,7 +200,8 @@ async def save_record(db: Db, stored: Stored, change: Change, *, reconsider: boo
     filters = _filter_changes(stored)
     arguments = [orjson.dumps(framed).decode(), orjson.dumps(filters, default=str).decode()]
     arguments += [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
-    await db.execute(_statement(tuple(difference.rows), tuple(filters)), db.tenant_id, incident_id, *arguments)
+    statement = _statement(tuple(difference.rows), tuple(filters), stored.before is None)
+    await db.execute(statement, db.tenant_id, incident_id, *arguments)
     return True
 
 
@@ -230,12 +231,12 @@ _FILTER_TABLES = {
 
 
 @lru_cache(maxsize=1024)
-def _statement(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
-    """One statement for these tables: incident first, then its children, then events, filters and queue."""
+def _statement(tables: tuple[str, ...], filters: tuple[str, ...], is_new: bool) -> str:
+    """One statement for these tables: rows, then events, filters and queue. A new incident needs no look at old rows."""
     parts = ["given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"]  # so that each parameter has a type
     parts += [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
     for index, table in enumerate(tables):
-        parts.append(f"rows_{index} AS ({_upsert(table, 5 + index)})")
+        parts.append(f"rows_{index} AS ({_upsert(table, 5 + index, is_new)})")
     parts.append(f"told AS ({INSERT_EVENTS.format(rows='framed')})")
     parts.append(f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})")
     for name in filters:
@@ -243,7 +244,7 @@ def _statement(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
     return f"WITH {', '.join(parts)} {MOVE_HEADS.format(rows='framed')}"
 
 
-def _upsert(table: str, parameter: int) -> str:
+def _upsert(table: str, parameter: int, is_new: bool) -> str:
     row_type: type[Row] = Incident
     if table == "incidents":
         key, extra, values = ("tenant_id", "id"), "tenant_id", "$1"
@@ -254,12 +255,12 @@ def _upsert(table: str, parameter: int) -> str:
         key = ("tenant_id", "incident_id", *generation, PARTS[name][2])
         extra, values = "tenant_id, incident_id", "$1, $2"
     names = _columns(row_type)
-    updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
-    return (
+    insert = (
         f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"
         f" FROM jsonb_populate_recordset(null::{table}, ${parameter}::jsonb) r"
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
     )
+    updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
+    return insert if is_new else f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 
 def _filter(name: str) -> str:

@@ -75,9 +75,9 @@ def closing_gaps(change: Change) -> list[Missing]:
     gaps = [*_steps_open(change), *_documents_open(change), *_evidence_open(change)]
     gaps += _targets_open(change)
     if change.record.incident.person_concerned is None:
-        number = change.record.incident.number
+        incident_id = change.record.incident.id
         message = "Say whom it concerns: a person, an outside party, none, or unknown with a reason."
-        gaps.append(Missing("fact", "person_concerned", message, f"/v1/incidents/{number}"))
+        gaps.append(Missing("fact", "person_concerned", message, f"/v1/incidents/{incident_id}"))
     if change.around.children_open:
         gaps.append(Missing("approval", "links", "Close the child incidents, or release the links with a reason."))
     view = View(change)

@@ -140,7 +140,7 @@ def _mirror(change: Change, document: Document) -> None:
 
 
 def _lack(change: Change, item_id: str, message: str, kind: Any = "document", ref: str | None = None) -> Missing:
-    href = f"/v1/incidents/{change.record.incident.number}/documentation/{item_id}"
+    href = f"/v1/incidents/{change.record.incident.id}/documentation/{item_id}"
     return Missing(kind, ref or item_id, message, href)
 
 
@@ -288,7 +288,7 @@ def _d10(change: Change, _: bool) -> Iterator[Missing]:
 
 def _d11(change: Change, _: bool) -> Iterator[Missing]:
     if change.record.incident.closed_at is None:
-        yield Missing("signature", "D11", "Sign off.", f"/v1/incidents/{change.record.incident.number}/sign-off")
+        yield Missing("signature", "D11", "Sign off.", f"/v1/incidents/{change.record.incident.id}/sign-off")
 
 
 def _d12(change: Change, _: bool) -> Iterator[Missing]:

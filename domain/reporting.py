@@ -58,10 +58,9 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 class Intake(Struct, frozen=True, kw_only=True):
-    """What the use case found out for a report: its number, the playbook asked for, the one suggested."""
+    """What the use case found out for a report: the playbook asked for, and the one suggested."""
 
     id: UUID
-    number: str
     playbook: Playbook | None = None
     suggestion: dict[str, str] | None = None  # {slug, because}
     suggested: Playbook | None = None
@@ -76,7 +75,7 @@ def open_report(
         raise Invalid("Give a title or a summary.", errors=[InputError("/title", "title or summary is required")])
     incident = Incident(
         id=intake.id,
-        number=intake.number,
+        number="",
         exercise=report.exercise,
         title=title.strip(),
         summary=report.summary,
@@ -98,7 +97,7 @@ def open_report(
     )
     change = Change(Record(incident=incident, documents=new_documents()), None, actor, now, around, new_id)
     _name_discoverer(change, report)
-    change.emit("incident.reported", number=intake.number, title=incident.title, suggested=intake.suggestion)
+    change.emit("incident.reported", number="", title=incident.title, suggested=intake.suggestion)
     _add_references(change, report)
     expect_triage(change)
     _fill(change, report)
@@ -109,6 +108,12 @@ def open_report(
     elif intake.suggested is not None:
         incident.provisional_deadlines = provisional(change, intake.suggested)
     return change
+
+
+def name_incident(change: Change, number: str) -> None:
+    """Give a report its number, last of all: gapless numbers are taken under a lock that everybody waits for."""
+    change.record.incident.number = number
+    change.events[0].data["number"] = number
 
 
 def may_declare(playbook: Playbook, actor: Actor) -> bool:

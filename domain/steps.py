@@ -86,10 +86,10 @@ def _gate_against(
 
 
 def _missing(view: View, open_actions: list[ActionRun]) -> list[Missing]:
-    number = view.record.incident.number
+    incident_id = view.record.incident.id
     found = []
     for action in open_actions:
-        href = f"/v1/incidents/{number}/actions/{action.id}/transitions"
+        href = f"/v1/incidents/{incident_id}/actions/{action.id}/transitions"
         if action.requirement == "pending_fact":
             found.append(Missing("fact", action.id, f"Whether {action.id} is required hangs on an unknown fact.", href))
         elif action.status == "unavailable":

@@ -94,7 +94,7 @@ def _short(value: Any) -> Any:
     return value
 
 
-AnyField = Annotated[FieldText, BeforeValidator(_short)]
+AnyField = Annotated[FieldText, BeforeValidator(_short, json_schema_input_type=Text | list[Text] | FieldText)]
 
 
 class EventText(_Model):

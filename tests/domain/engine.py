@@ -22,7 +22,7 @@ from domain.overrides import Override
 from domain.participants import name_person_concerned
 from domain.playbooks import Playbook, catalogue
 from domain.record import ActionRun, Evidence, Incident, Notification, StepRun
-from domain.reporting import Intake, Report, open_report
+from domain.reporting import Intake, Report, name_incident, open_report
 from domain.risk_updates import Citation, record_risk_update
 from domain.risks import Revision, Risk
 from domain.settling import settle
@@ -101,10 +101,11 @@ class Story:
     def report(self, who: Person | Actor = ADA, pinned: Playbook | None = None, **told: Any) -> Story:
         """Report; declared when a playbook is pinned that the reporter may declare."""
         report = Report(**{"title": "A list in a chatbot", **told})
-        intake = Intake(id=numbered(500), number="INC-1001", playbook=pinned)
+        intake = Intake(id=numbered(500), playbook=pinned)
         change = open_report(report, intake, self.actor(who), self.now, self.around(), self.new_id)
         self.record = change.record
         self._finish(change)
+        name_incident(change, "INC-1001")
         return self
 
     def do(self, who: Person | Actor, apply: Callable[[Change], Any]) -> Any:
