@@ -75,15 +75,15 @@ def embedded_server(settings: Settings, *, must_exist: bool = False) -> Embedded
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, server: EmbeddedPostgres | None, *, stays: bool = True, pool_max: int | None = None
+    settings: Settings, server: EmbeddedPostgres | None, *, serves: bool = True, pool_max: int | None = None
 ) -> AsyncIterator[Opened]:
     """The database with a schema that this code can use, as HOLDFAST_MIGRATE says. Raises StartRefused.
 
-    A process that `stays` also makes the first tenant of the embedded database and imports new shipped playbooks; for
-    a command that ends it is enough that the schema is there.
+    A process that `serves` also makes the first tenant of the embedded database and imports new shipped playbooks; for
+    any other it is enough that the schema is there.
     """
     try:
-        addresses = await _prepare(settings, server, stays=stays)
+        addresses = await _prepare(settings, server, serves=serves)
         database = await Database.connect(
             addresses.runtime,
             min_size=min(settings.pool_min, pool_max or settings.pool_min),
@@ -102,7 +102,7 @@ async def opened(
     try:
         if settings.migrate_mode == "check":
             await _check_schema(database)
-        first = await _first_tenant(settings, database, addresses) if stays and server else None
+        first = await _first_tenant(settings, database, addresses) if serves and server else None
         yield Opened(settings, database, addresses, first)
     finally:
         await database.close()
@@ -132,10 +132,10 @@ def owner_dsn(addresses: Addresses) -> str:
     return addresses.owner
 
 
-async def _prepare(settings: Settings, server: EmbeddedPostgres | None, *, stays: bool) -> Addresses:
+async def _prepare(settings: Settings, server: EmbeddedPostgres | None, *, serves: bool) -> Addresses:
     addresses = await _addresses(settings, server)
     if settings.migrate_mode == "auto":
-        await _upgrade(addresses, server, even_at_head=stays)
+        await _upgrade(addresses, server, even_at_head=serves)
     return addresses
 
 

@@ -82,7 +82,7 @@ async def stand(
 async def work_alone(settings: Settings, server: EmbeddedPostgres | None) -> None:
     """Do the background work until told to end. Raises StartRefused."""
     ended = asyncio.Event()
-    async with opened(settings, server) as found, _watched(server), _working(found):
+    async with opened(settings, server, serves=False) as found, _watched(server), _working(found):
         with _signals(ended.set):
             log.info("working")
             await ended.wait()

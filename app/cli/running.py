@@ -2,8 +2,9 @@
 
 import importlib
 import json
+import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 from uuid import UUID
@@ -34,9 +35,18 @@ def read_settings(context: typer.Context, **more: Any) -> "Settings":
 
     given = {**context.obj.given, **{name: value for name, value in more.items() if value is not None}}
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
         fail(explain(error), EXIT_UNUSABLE)
+    for name in unknown_variables(Settings.model_fields):
+        print(f"{name}: is no setting and does nothing.", file=sys.stderr)
+    return settings
+
+
+def unknown_variables(known: Collection[str]) -> list[str]:
+    """Variables of the environment that read like settings and are none: a slip of the pen is otherwise never found."""
+    names = {f"HOLDFAST_{name.upper()}" for name in known}
+    return sorted(name for name in os.environ if name.upper().startswith("HOLDFAST_") and name.upper() not in names)
 
 
 def run_on_database(
@@ -54,7 +64,7 @@ def run_on_database(
     configure(level="error" if quiet else settings.log_level, style=settings.log_format)
 
     async def main() -> T:
-        async with opened(settings, server, stays=False, pool_max=2) as found:
+        async with opened(settings, server, serves=False, pool_max=2) as found:
             return await work(found)
 
     server = None

@@ -1,5 +1,6 @@
 """`holdfast serve` and `holdfast worker`: the processes that stay."""
 
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,7 @@ def serve(
     from app.standing import bind, free_metrics_port, stand
 
     configure(level=settings.log_level, style=settings.log_format)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # six lines about itself
     server = None
     try:
         with bind(settings) as listener:
@@ -47,6 +49,7 @@ def worker(context: typer.Context) -> None:
     from app.standing import work_alone
 
     configure(level=settings.log_level, style=settings.log_format)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # six lines about itself
     server = None
     try:
         server = embedded_server(settings)

@@ -165,6 +165,36 @@ def test_commands_find_the_running_service_by_its_folder(serve: Any, tmp_path: P
     assert json.loads(run(data_dir, "migrate", "--json").stdout) == {"changed": False}
 
 
+def test_a_worker_alone_ends_in_good_order(serve: Any, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    serve(data_dir, HOLDFAST_WORKER="false")
+    log = tmp_path / "worker-log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "worker"],
+            cwd=ROOT,
+            env=environment(data_dir),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while '"working"' not in log.read_text():
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def test_a_slip_in_a_variable_is_told(tmp_path: Path) -> None:
+    ended = run(tmp_path / "data", "tenants", "list", HOLDFAST_PROT="80")
+    assert "HOLDFAST_PROT" in ended.stderr
+
+
 async def test_a_database_elsewhere_is_migrated_by_its_owner_and_served_by_its_runtime_role(
     tmp_path: Path, cluster: Cluster, new_database: Callable[..., Awaitable[str]]
 ) -> None:
