@@ -96,15 +96,17 @@ class Worker:
         self._wake.set()
 
     async def work_for(self, tenant_id: UUID) -> int:
-        """Do what is due for a tenant now; how many pieces of work that was, failed ones included."""
+        """Do what is due for a tenant until nothing is; how many pieces of work that was, failed ones included."""
         done = 0
-        while not self._stopping:
-            claims = await claim_due(self.database, tenant_id, self._kinds, self._clock())
-            await asyncio.gather(*(self._do(claim) for claim in claims))
-            done += len(claims)
-            if not claims:
-                break
+        while not self._stopping and (some := await self._some_of(tenant_id)):
+            done += some
         return done
+
+    async def _some_of(self, tenant_id: UUID) -> int:
+        """Do some of what is due for a tenant; how much. One that has very much due does not keep others waiting."""
+        claims = await claim_due(self.database, tenant_id, self._kinds, self._clock())
+        await asyncio.gather(*(self._do(claim) for claim in claims))
+        return len(claims)
 
     async def _look(self) -> bool:
         """Whether anything was done."""
@@ -115,7 +117,7 @@ class Worker:
             for tenant_id in tenants:
                 if self._stopping:
                     break
-                done = await self.work_for(tenant_id) > 0 or done
+                done = await self._some_of(tenant_id) > 0 or done
             return done
         except DatabaseAway as away:
             log.warning("database away", error=type(away).__name__)
