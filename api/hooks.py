@@ -87,7 +87,7 @@ class HookLimits:
     status_code=202,
     response_model=None,
     response_class=Response,
-    responses={202: {"model": Taken}},
+    responses={202: {"model": Taken}, 401: {"description": "No source has this address, or the proof is wrong."}},
     operation_id="hooks.take",
     openapi_extra={
         "x-public": True,

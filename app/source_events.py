@@ -19,15 +19,14 @@ STRENGTH: tuple[Result, ...] = ("created", "updated", "noted", "ignored")
 _BEFORE = """
 SELECT (SELECT d.id FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.source_id = $2 AND d.dedupe_key = $4
         AND d.result NOT IN ('unmapped', 'ignored')) AS same,
-       (SELECT d.id FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.incident_id = $3 AND d.source_id = $2
-        ORDER BY d.received_at DESC, d.id DESC LIMIT 1) AS last,
-       (SELECT max((d.headers ->> ':position')::bigint) FROM hook_deliveries d
-        WHERE d.tenant_id = $1 AND d.incident_id = $3 AND d.source_id = $2) AS position,
+       (array_agg(d.id ORDER BY d.received_at DESC, d.id DESC))[1] AS last,
+       max((d.headers ->> ':position')::bigint) AS position,
        EXISTS (SELECT 1 FROM events e JOIN event_data t ON t.tenant_id = e.tenant_id AND t.stream = e.stream
                AND t.stream_id = e.stream_id AND t.seq = e.seq
                WHERE e.tenant_id = $1 AND e.stream = 'incident' AND e.stream_id = $3 AND e.actor_kind = 'person'
                AND e.kind = 'incident.edited'
                AND t.data -> 'fields' ?| ARRAY['title', 'summary', 'labels']) AS is_edited
+FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.incident_id = $3 AND d.source_id = $2
 """
 _FIND_CLIENT = """
 SELECT r.client_id FROM client_references r
@@ -38,15 +37,21 @@ ORDER BY r.instance = '-' LIMIT 1
 
 
 class Repeated(Exception):
-    """The delivery was taken before, perhaps a moment ago: roll back and answer so."""
+    """The delivery was taken before, perhaps a moment ago. `is_clean`: nothing was written before it was found out;
+    else the transaction has to be rolled back."""
+
+    def __init__(self, *, is_clean: bool = False) -> None:
+        super().__init__()
+        self.is_clean = is_clean
 
 
 class Outcome(Struct):
-    """What a delivery did, and why."""
+    """What a delivery did, and why. `number` is that of the incident, where it is known already."""
 
     result: Result
     because: str
     incident_id: UUID | None = None
+    number: str | None = None
 
 
 class Doing(Struct, kw_only=True):
@@ -57,6 +62,7 @@ class Doing(Struct, kw_only=True):
     delivery_id: UUID
     dedupe_key: str
     at: datetime
+    has_written: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -78,6 +84,10 @@ async def act(db: Db, doing: Doing, delivery: Delivery) -> Outcome:
     """
     # In one order everywhere, so that two deliveries about the same things wait for each other instead of for ever.
     events = sorted(delivery.events, key=lambda event: event.external_id or "")
+    if len(events) > 1:
+        # All of them before anything else is locked: a counter taken in between would close a circle.
+        for name in [event.external_id for event in events if event.external_id is not None]:
+            await lock_reference(db, doing.source.system, doing.source.instance, name)
     outcomes = [await _act_on(db, doing, event) for event in events]
     outcomes.sort(key=lambda outcome: STRENGTH.index(outcome.result))
     first = outcomes[0]
@@ -120,6 +130,7 @@ async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     hint, why = known_playbook(event.playbook_hint), f"{name} names this playbook."
     if hint is None:
         hint, why = known_playbook(doing.source.defaults.get("playbook")), "It is the usual one of this source."
+    doing.has_written = True
     if hint is not None:
         # Named by an alert, a playbook stays a suggestion: declaring it is left to people.
         await change_incident(db, principal, incident_id, lambda change: suggest_playbook(change, hint, why))
@@ -132,7 +143,7 @@ async def _change(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -
     if before["same"] is not None:
         # Without a name of its own, an alert that fires again after something else happened looks like a repetition.
         if doing.dedupe_key.startswith("id:") or before["same"] == before["last"] or event.position is not None:
-            raise Repeated
+            raise Repeated(is_clean=not doing.has_written)
         doing.dedupe_key = f"{doing.dedupe_key}:{doing.delivery_id}"
     # A note that comes late is news all the same; a state that is old is not.
     newest = before["position"] if event.action != "comment" else None
@@ -143,7 +154,9 @@ async def _change(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -
     def apply(change: Change) -> None:
         said.result, said.because = apply_event(change, event, origin, is_edited=before["is_edited"])
 
-    await change_incident(db, doing.source.principal, incident_id, apply)
+    doing.has_written = True
+    record = await change_incident(db, doing.source.principal, incident_id, apply)
+    said.number = record.incident.number
     return said
 
 

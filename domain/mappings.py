@@ -217,7 +217,7 @@ class _Values:
         text = _as_text(value)
         if text is None:
             return None
-        text = _clean(text).strip()[:TEXT_MAX]
+        text = _clean(text[: TEXT_MAX * 2]).strip()[:TEXT_MAX]
         return text or None
 
     def lines(self, name: str, length: int) -> list[str]:
@@ -282,6 +282,7 @@ def _clean(text: str) -> str:
 
 def _one_line(text: str, length: int) -> str:
     """Text without controls and line ends, cut to `length` characters."""
+    text = text[: length * 4]
     if not text.isprintable() or "  " in text:
         text = SPACES.sub(" ", CONTROLS.sub("", text))
     return text.strip()[:length].strip()

@@ -107,9 +107,8 @@ def apply_event(change: Change, event: SourceEvent, origin: Origin, *, is_edited
     if incident.status in CLOSED:
         if event.action == "close":
             return "ignored", f"The incident is {incident.status} already."
-        text = _line(event, origin, [])
-        reason = f"{name} sent this after the incident was {incident.status}."
-        change.emit("incident.amended", text=text, reason=reason, **_told_by(event, origin))
+        # Not an amendment, which people make with a reason: the record stays as it was signed.
+        change.emit("source.event_after_end", text=_line(event, origin, []), **_told_by(event, origin))
         return "noted", f"The incident is {incident.status}: a person decides whether to reopen it."
     changed = _edit(change, event, is_edited=is_edited)
     if event.action == "close":

@@ -386,7 +386,7 @@ async def test_a_closed_incident_keeps_what_comes_after(http: httpx.AsyncClient,
     assert rejected.status_code == 200, rejected.text
     later = await sender.tell(sample("sentinel", "updated")["raw_body"].encode())
     assert later["result"] == "noted"
-    assert (await kinds(http, told))[-1] == "incident.amended"
+    assert (await kinds(http, told))[-1] == "source.event_after_end"
     assert (await sender.tell(sample("sentinel", "closed")["raw_body"].encode()))["result"] == "ignored"
 
 
@@ -434,6 +434,18 @@ async def test_several_items_in_one_delivery(http: httpx.AsyncClient, add_source
     assert len((await http.get("/v1/incidents")).json()["items"]) == 3
     assert (await sender.tell({"alerts": alerts}))["result"] == "duplicate"
     assert (await sender.tell({"alerts": "none"}))["result"] == "unmapped"
+
+
+async def test_deliveries_about_the_same_things_wait_for_each_other(http: httpx.AsyncClient, add_source: Any) -> None:
+    fields = {"external_id": "item", "title": "item"}
+    mapping = {"items": "body.ids", "events": [{"when": "true", "action": "open"}], "fields": fields}
+    sender = await add_source(mapping=mapping)
+    started = time.monotonic()
+    lists = [["a", "b", "c"], ["c", "b", "a"], ["b"], ["c"], ["a", "c"]]
+    answers = await asyncio.gather(*(sender.tell({"ids": ids}) for ids in lists))
+    assert {answer["result"] for answer in answers} <= {"created", "noted"}
+    assert len((await http.get("/v1/incidents")).json()["items"]) == 3
+    assert time.monotonic() - started < 10
 
 
 def mutated(raw: bytes, random: Random) -> bytes:
