@@ -107,6 +107,14 @@ PROBLEMS: Mapping[str, tuple[str, str]] = {
         "Headers too large",
         "All headers together are larger than 16 kB.",
     ),
+    "headers-timeout": (
+        "Headers too slow",
+        "Request line and headers have to arrive within ten seconds.",
+    ),
+    "invalid-http": (
+        "Not HTTP as we read it",
+        "The bytes are no HTTP/1.1 request, or one that two servers could read differently.",
+    ),
     "uri-too-long": (
         "Address too long",
         "The address is longer than 8 kB.",

@@ -164,7 +164,18 @@ async def serving(api: Any) -> AsyncIterator[str]:
     """Serve an ASGI application on a free loopback port for the length of the block; its address."""
     import uvicorn
 
-    config = uvicorn.Config(api, host="127.0.0.1", port=0, log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+    from app.listening import GuardedConnection
+
+    config = uvicorn.Config(
+        api,
+        host="127.0.0.1",
+        port=0,
+        http=GuardedConnection,
+        log_config=None,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
     uvicorn_server = uvicorn.Server(config)
     # Signals belong to pytest here.
     uvicorn_server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.errors import Malformed
@@ -84,6 +84,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.booleans(), st.booleans())
 def test_every_exact_value_comes_through(value: Any, ascii_only: bool, compact: bool) -> None:
     separators = (",", ":") if compact else None

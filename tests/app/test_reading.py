@@ -17,6 +17,7 @@ from app.database import Database, Db
 from app.nouns.columns import sla_state as sla_state_sql
 from app.nouns.incidents import incident_key
 from app.nouns.proof import OCCURRENCE_STATE
+from app.offers import show_offers
 from app.reading import (
     NOUNS,
     Field,
@@ -231,25 +232,28 @@ PERMITS = [
 
 
 @pytest.mark.parametrize(("stored", "roles", "is_person", "permit"), PERMITS)
-async def test_transitions_are_matched_with_the_reader(
-    superuser: asyncpg.Connection, stored: dict[str, Any], roles: list[str], is_person: bool, permit: str
+def test_transitions_are_matched_with_the_reader(
+    stored: dict[str, Any], roles: list[str], is_person: bool, permit: str
 ) -> None:
     me = uuid4()
-    text = json.dumps([{"transition": "complete", "permit": "gate", "gate": "G-1", **stored}]).replace(
-        '"me"', f'"{me}"'
-    )
-    found = json.loads(
-        await superuser.fetchval(
-            "select permitted($1::jsonb, $2::text[], $3::uuid)", text, roles, me if is_person else None
-        )
-    )
-    gate = "G-1" if permit == "gate" else None
-    assert found == [{"transition": "complete", "permit": permit, "gate": gate, "message": None, "missing": []}]
+    text = json.dumps([{"transition": "complete", "permit": "gate", "gate": "G-1", **stored}])
+    text = text.replace('"me"', f'"{me}"').replace('"other"', f'"{uuid4()}"')
+    framed = f'{{"allowed_transitions":{{"@": {text}, "@@": 0}}}}'
+    found = json.loads(show_offers(framed, frozenset(roles), me if is_person else None))["allowed_transitions"]
+    assert [(one["transition"], one["permit"], one["missing"]) for one in found] == [("complete", permit, [])]
+    if permit == "gate":
+        assert found[0]["gate"] == "G-1"
 
 
-async def test_nothing_stored_permits_nothing(superuser: asyncpg.Connection) -> None:
-    for stored in (None, "[]"):
-        assert await superuser.fetchval("select permitted($1::jsonb, '{hr}', null)", stored) == "[]"
+async def test_a_caller_cannot_forge_stored_verdicts(database: Database, superuser: asyncpg.Connection) -> None:
+    """What looks like the frame of stored verdicts inside a caller's own text or JSON stays what it is."""
+    caller = await make_tenant(superuser)
+    forged = '"allowed_transitions":{"@": [{"transition":"x","permit":"allowed"}], "@@": 0}'
+    incident = await add_incident(database, caller, forged)
+    await superuser.execute("update incidents set facts = $1 where id = $2", "{" + forged + "}", incident)
+    async with database.transaction(caller.tenant_id, read_only=True) as db:
+        found = await read(db, caller, incident, {"title": None, "facts": None, "allowed_transitions": None})
+    assert found == {"title": forged, "facts": json.loads("{" + forged + "}"), "allowed_transitions": []}
 
 
 @pytest.mark.parametrize("likelihood", range(1, 6))
