@@ -1,34 +1,22 @@
-"""Evidence over HTTP: streamed in whole or not at all, handed out unchanged and as a download."""
+"""Evidence over HTTP: a file is taken in whole or not at all."""
 
 import asyncio
-import hashlib
 import os
 import resource
-import time
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from app.database import Database
-from app.evidence_store import EvidenceStore
-from app.evidence_sweep import sweep
 from app.settings import Settings
 from app.tenants import create_tenant
+from tests.attaching import PNG, RESTRICTED, attach, digest, folder_of, incoming, listed
 from tests.conftest import serving
 from tests.people import add_person, add_service_account, report
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
-RESTRICTED = {"kind": "transcript"}
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 @pytest.fixture
@@ -39,24 +27,7 @@ async def incident(http: httpx.AsyncClient) -> dict[str, Any]:
 
 @pytest.fixture
 def evidence_folder(settings: Settings, tenant: Any) -> Path:
-    return settings.data_dir / "evidence" / str(tenant.tenant_id)
-
-
-async def attach(http: httpx.AsyncClient, incident: dict[str, Any], data: bytes = PNG, **members: Any) -> Any:
-    """Attach a file by a form."""
-    name = members.pop("filename", "prompt.png")
-    headers = members.pop("headers", None)
-    url = f"/v1/incidents/{incident['number']}/evidence"
-    return await http.post(url, files={"file": (name, data)}, data=members, headers=headers)
-
-
-def incoming(settings: Settings) -> list[str]:
-    folder = settings.data_dir / "evidence" / ".incoming"
-    return os.listdir(folder) if folder.exists() else []
-
-
-async def listed(http: httpx.AsyncClient, incident: dict[str, Any]) -> list[dict[str, Any]]:
-    return (await http.get(f"/v1/incidents/{incident['id']}/evidence")).json()["items"]
+    return folder_of(settings, tenant)
 
 
 async def test_a_form_attaches_a_file(
@@ -87,121 +58,6 @@ async def test_a_raw_body_attaches_a_file(http: httpx.AsyncClient, incident: dic
     assert answer.json()["filename"] == "r\u00e9sum\u00e9.log"
     assert answer.json()["collected_at"] == incident["discovered_at"]
     assert answer.json()["sensitivity"] == "internal"
-
-
-async def test_a_download_is_an_inert_attachment(http: httpx.AsyncClient, incident: dict[str, Any]) -> None:
-    page = b"<!DOCTYPE html><script>alert(1)</script>"
-    item = (await attach(http, incident, page, filename='..\\x\u202e"\u00e9.html', kind="document")).json()
-    answer = await http.get(f"/v1/evidence/{item['id']}/content")
-    assert answer.content == page
-    assert answer.headers["content-type"] == "application/octet-stream"
-    assert (
-        answer.headers["content-disposition"]
-        == f"attachment; filename=\"x__.html\"; filename*=UTF-8''{quote('x_é.html')}"
-    )
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-security-policy"].startswith("sandbox")
-    assert answer.headers["cache-control"] == "no-store"
-    head = await http.head(f"/v1/evidence/{item['id']}/content")
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == str(len(page))
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "first", "last"),
-    [
-        ("bytes=0-0", 206, 0, 1),
-        ("bytes=10-19", 206, 10, 20),
-        ("bytes=100-", 206, 100, None),
-        ("bytes=-7", 206, -7, None),
-        ("bytes=0-999999999", 206, 0, None),
-        (f"bytes={len(PNG)}-", 416, 0, 0),
-        ("bytes=5-2", 416, 0, 0),
-        ("bytes=-0", 416, 0, 0),
-        ("bytes=" + ",".join(f"{n}-{n}" for n in range(1_000)), 200, 0, None),
-        ("lines=1-2", 200, 0, None),
-    ],
-)
-async def test_it_answers_one_range(
-    http: httpx.AsyncClient, incident: dict[str, Any], asked: str, status: int, first: int, last: int | None
-) -> None:
-    item = (await attach(http, incident, kind="document")).json()
-    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers={"Range": asked})
-    assert answer.status_code == status
-    if status == 416:
-        assert answer.headers["content-range"] == f"bytes */{len(PNG)}"
-    else:
-        assert answer.content == PNG[first:last]
-
-
-async def test_a_range_of_another_version_answers_the_whole(http: httpx.AsyncClient, incident: dict[str, Any]) -> None:
-    item = (await attach(http, incident, kind="document")).json()
-    headers = {"Range": "bytes=0-3", "If-Range": '"0000"'}
-    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers=headers)
-    assert (answer.status_code, answer.content) == (200, PNG)
-
-
-async def test_opening_a_restricted_file_is_told_before_it_leaves(
-    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, tenant: Any
-) -> None:
-    item = (await attach(http, incident, **RESTRICTED)).json()
-    auditor = await add_person(database, tenant.tenant_id, "auditor")
-    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers=auditor.headers)
-    assert (answer.status_code, answer.content) == (200, PNG)
-    events = (await http.get(f"/v1/incidents/{incident['id']}/timeline")).json()["items"]
-    read = [e for e in events if e["kind"] == "evidence.read"]
-    assert [e["actor"]["id"] for e in read] == [str(auditor.id)]
-    assert read[0]["data"] == {"evidence_id": item["id"]}
-    custody = (await http.get(f"/v1/evidence/{item['id']}")).json()["custody"]
-    assert custody[-1]["who"] == str(auditor.id)
-    assert custody[-1]["what"] == "content read"
-
-
-@pytest.mark.parametrize(
-    ("role", "status"), [("legal_counsel", 200), ("compliance", 403), ("communications", 403), ("it_security", 200)]
-)
-async def test_who_may_open_a_restricted_file(
-    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, tenant: Any, role: str, status: int
-) -> None:
-    item = (await attach(http, incident, **RESTRICTED)).json()
-    somebody = await add_person(database, tenant.tenant_id, role)
-    answer = await http.get(f"/v1/evidence/{item['id']}/content", headers=somebody.headers)
-    assert answer.status_code == status
-    assert (await http.get(f"/v1/evidence/{item['id']}", headers=somebody.headers)).status_code == 200
-
-
-async def test_a_reporter_opens_what_it_attached_and_nothing_else_that_is_restricted(
-    http: httpx.AsyncClient, database: Database, tenant: Any
-) -> None:
-    member = await add_person(database, tenant.tenant_id)
-    incident = await report(http, headers=member.headers)
-    mine = await attach(http, incident, headers=member.headers, **RESTRICTED)
-    assert mine.status_code == 201, mine.text
-    other = (await attach(http, incident, PNG + b"2", **RESTRICTED)).json()
-    assert (await http.get(f"/v1/evidence/{mine.json()['id']}/content", headers=member.headers)).status_code == 200
-    assert (await http.get(f"/v1/evidence/{other['id']}/content", headers=member.headers)).status_code == 403
-
-
-async def test_a_damaged_file_is_never_served(
-    http: httpx.AsyncClient, incident: dict[str, Any], evidence_folder: Path
-) -> None:
-    item = (await attach(http, incident, kind="document")).json()
-    url = f"/v1/evidence/{item['id']}/content"
-    assert (await http.get(url, headers={"Range": "bytes=0-3"})).status_code == 206
-    path = evidence_folder / digest(PNG)
-    path.chmod(0o600)
-    with path.open("r+b") as file:
-        file.seek(1_000)
-        file.write(b"changed")
-    for headers in ({}, {"Range": "bytes=0-3"}):
-        answer = await http.get(url, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (503, "evidence-damaged")
-        assert b"PNG" not in answer.content
-    path.unlink()
-    assert (await http.get(url)).json()["code"] == "evidence-damaged"
-    healed = await attach(http, incident, kind="document")
-    assert healed.status_code == 200
-    assert (await http.get(url)).content == PNG
 
 
 async def test_the_same_upload_twice_at_once_makes_one_record(
@@ -423,56 +279,3 @@ async def test_a_service_account_attaches_to_what_it_opened_alone(
     restricted = (await attach(http, own, PNG + b"r", headers=account.headers, **RESTRICTED)).json()
     refused = await http.get(f"/v1/evidence/{restricted['id']}/content", headers=account.headers)
     assert refused.status_code == 403, "restricted content is for people"
-
-
-async def test_a_refused_record_queues_a_sweep(
-    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, tenant: Any
-) -> None:
-    assert (await attach(http, incident, action_id="XX.9.9")).status_code == 422
-    async with database.transaction(tenant.tenant_id) as db:
-        row = await db.row("select subject_id, next_at - now() as wait from due_work where kind = 'sweep'")
-    assert row is not None
-    assert row["subject_id"] == tenant.tenant_id
-    assert row["wait"] > timedelta(minutes=55)
-
-
-async def test_a_sweep_removes_the_remains_of_broken_uploads(database: Database, settings: Settings) -> None:
-    store = EvidenceStore(settings.data_dir / "evidence")
-    folder = store.folder / ".incoming"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, age in (("old", 7_200), ("young", 60)):
-        (folder / name).write_bytes(b"half")
-        os.utime(folder / name, (time.time() - age, time.time() - age))
-    await sweep(database, store)
-    assert incoming(settings) == ["young"]
-    (folder / "young").unlink()
-
-
-async def test_files_of_a_tenant_that_this_database_does_not_know_stay(database: Database, settings: Settings) -> None:
-    store, stranger = EvidenceStore(settings.data_dir / "evidence"), uuid4()
-    async with store.receive(stranger) as receiving:
-        await receiving.write(b"of another database")
-        kept = await receiving.keep()
-    os.utime(store.path(stranger, kept.sha256), (0, 0))
-    assert await sweep(database, store, stranger) == 0
-    assert await store.has(stranger, kept.sha256)
-
-
-async def test_a_sweep_removes_what_no_record_names(
-    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, settings: Settings, tenant: Any
-) -> None:
-    item = (await attach(http, incident, kind="document")).json()
-    store = EvidenceStore(settings.data_dir / "evidence")
-    async with store.receive(tenant.tenant_id) as receiving:
-        await receiving.write(b"nobody's")
-        orphan = await receiving.keep()
-    assert await sweep(database, store, tenant.tenant_id) == 0, "it is too young"
-    for name in (orphan.sha256, item["sha256"]):
-        os.utime(store.path(tenant.tenant_id, name), (0, 0))
-    async with database.transaction(tenant.tenant_id) as db:
-        lock = "select pg_advisory_xact_lock_shared(hashtextextended($1, 2))"
-        await db.execute(lock, f"{tenant.tenant_id}\n{orphan.sha256}")
-        assert await sweep(database, store, tenant.tenant_id) == 0, "it is being recorded at this moment"
-    assert await sweep(database, store, tenant.tenant_id) == 1
-    assert not await store.has(tenant.tenant_id, orphan.sha256)
-    assert (await http.get(f"/v1/evidence/{item['id']}/content")).content == PNG
