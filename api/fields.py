@@ -5,14 +5,22 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^\S+$")]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
-Instant = AwareDatetime
+
+
+def _storable(instant: datetime) -> datetime:
+    if not 1900 <= instant.year <= 9000:
+        raise ValueError("give an instant between the years 1900 and 9000")
+    return instant
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_storable)]
 JsonObject = dict[str, Any]
 
 

@@ -7,6 +7,7 @@ as good as reading again. The version is read in the transaction of each write.
 from collections import OrderedDict
 from datetime import time, timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +23,14 @@ from domain.deadlines import Calendar, parse_duration
 from domain.obligations import ClientProfile
 
 KEPT_AT_MOST = 256  # tenants
+STALE_AFTER_SECONDS = 30  # an outside person expires by the clock, which moves no version
 
 
 class Directory(Struct, frozen=True, kw_only=True):
     """One version of a tenant's settings, active people and clients."""
 
     version: int
+    read_at: float
     settings: TenantSettings
     people: dict[UUID, Person]
     clients: dict[UUID, ClientProfile]
@@ -62,7 +65,7 @@ async def directory(db: Db, principal: Principal | None, version: int | None = N
     if version is None:
         version = await db.value(VERSION, db.tenant_id)
     kept = _kept.get(db.tenant_id)
-    if kept is not None and kept.version == version:
+    if kept is not None and kept.version == version and monotonic() - kept.read_at < STALE_AFTER_SECONDS:
         _kept.move_to_end(db.tenant_id)
         return kept
     async with lifted(db, principal):
@@ -72,6 +75,7 @@ async def directory(db: Db, principal: Principal | None, version: int | None = N
     clients = [client_profile(found) for found in orjson.loads(row[3])]
     made = Directory(
         version=row[0],
+        read_at=monotonic(),
         settings=tenant_settings(orjson.loads(row[1])),
         people={person.id: person for person in people},
         clients={client.id: client for client in clients},

@@ -18,12 +18,13 @@ from app.ids import new_id
 from app.nouns.incidents import NUMBER
 from app.playbooks import asked_for, pinned
 from app.record import Stored, lock_record, save_record
+from app.reevaluation import queue_reevaluation
 from domain.actors import Actor
 from domain.changes import Change
 from domain.permissions import allows
 from domain.playbooks import catalogue, suggest
 from domain.record import Record
-from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound
+from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound, PreconditionFailed
 from domain.relations import relations
 from domain.reporting import Intake, Report, name_incident, open_report
 from domain.settling import settle
@@ -74,7 +75,19 @@ async def change_incident(db: Db, principal: Principal, ref: UUID | str, apply: 
         refusal.incident_id = stored.record.incident.id
         raise
     await write_change(db, principal, stored, change)
+    await _tell_linked(db, stored)
     return stored.record
+
+
+async def _tell_linked(db: Db, stored: Stored) -> None:
+    """A parent closes after its children (C11): what is linked is settled anew when this one ends or returns."""
+    before, after = stored.before, stored.record.incident
+    ended = ("closed", "rejected")
+    if before is None or (before.incident.status in ended) == (after.status in ended):
+        return
+    linked = [link.linked_incident_id for link in stored.record.links.values() if link.released_at is None]
+    if linked:
+        await queue_reevaluation(db, incident_ids=linked)
 
 
 async def begin_change(db: Db, principal: Principal | None, stored: Stored, actor: Actor | None = None) -> Change:
@@ -206,9 +219,3 @@ def check_if_match(change: Change, given: str | None) -> None:
                 {"status": change.record.incident.status, "version": change.record.incident.version}
             ),
         )
-
-
-class PreconditionFailed(Conflict):
-    """`If-Match` names another version than the present one, which `current` shows."""
-
-    code = "precondition-failed"

@@ -41,7 +41,7 @@ from domain.words import words
 
 PARTS: dict[str, tuple[str, type[Row], str, str]] = {
     "steps": ("step_runs", StepRun, "id", "position"),
-    "actions": ("action_runs", ActionRun, "id", "position"),
+    "actions": ("action_runs", ActionRun, "id", "step_id, r.position"),
     "documents": ("documents", Document, "id", "id"),
     "participants": ("participants", Participant, "person_id", "added_at"),
     "evidence": ("evidence", Evidence, "id", "id"),
@@ -232,7 +232,7 @@ _FILTER_TABLES = {
 
 @lru_cache(maxsize=1024)
 def _statement(tables: tuple[str, ...], filters: tuple[str, ...], is_new: bool) -> str:
-    """One statement for these tables: rows, then events, filters and queue. A new incident needs no look at old rows."""
+    """One statement for these tables: rows, then events, filters and queue. A new incident has no old rows to meet."""
     parts = ["given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"]  # so that each parameter has a type
     parts += [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
     for index, table in enumerate(tables):

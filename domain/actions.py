@@ -351,8 +351,8 @@ def _reopen(change: Change, step: Step, action: Action, run: ActionRun, command:
 
 
 def reopen_action(change: Change, run: ActionRun, reason: str) -> None:
-    """Put a done action back to pending; what was written stays in the documents and the timeline."""
-    run.status, run.reason = "pending", reason
+    """Put a done action back to what its requirement asks for; what was written stays where it was written."""
+    run.status, run.reason = {"required": "pending"}.get(run.requirement, run.requirement), reason
     run.outcome, run.approvals = None, []
     run.occurred_at = run.recorded_at = run.performed_by = run.recorded_by = None
     change.emit("action.reopened", action_id=run.id, step_id=run.step_id, reason=reason)

@@ -83,6 +83,12 @@ class Conflict(Refusal):
     code = "state-conflict"
 
 
+class PreconditionFailed(Conflict):
+    """The caller changes another version than the present one, which `current` shows."""
+
+    code = "precondition-failed"
+
+
 class GateRefused(Conflict):
     """A gate refuses the operation. The refusal is recorded in the timeline (documentation item D06)."""
 

@@ -9,7 +9,7 @@ It is idempotent: settling a settled record changes nothing and emits nothing.
 from datetime import datetime
 from typing import Any
 
-from msgspec import to_builtins
+from msgspec import json, to_builtins
 
 from domain.actions import OPEN, offers_of
 from domain.changes import Change
@@ -88,7 +88,7 @@ def _settle_requirements(view: View) -> None:
 
 
 def _follow_requirement(change: Change, run: ActionRun) -> None:
-    run.status = {"required": "pending"}.get(run.requirement, run.requirement)
+    run.status, run.reason = {"required": "pending"}.get(run.requirement, run.requirement), None
     if change.record.incident.declared_at != change.now:  # the first requirement is part of the declaration
         change.emit("action.requirement_changed", action_id=run.id, requirement=run.requirement)
 
@@ -151,7 +151,7 @@ def _settle_severity(change: Change) -> None:
         harm_cost_threshold=change.around.settings.harm_cost_threshold,
     )
     level = _adjusted(incident.severity_adjustment, computed.level)
-    incident.severity_basis = to_builtins(computed)
+    incident.severity_basis = json.decode(json.encode(computed))  # lists, as they are read back
     if level != incident.severity:
         change.emit("severity.changed", before=incident.severity, after=level, provisional=computed.provisional)
         incident.severity = level

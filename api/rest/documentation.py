@@ -14,12 +14,12 @@ from api.shapes import shape_of
 from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.incidents import PreconditionFailed, change_incident, incident_ref, require, visible_incident
+from app.incidents import change_incident, incident_ref, require, visible_incident
 from app.reading import read_all, read_matching
 from domain.changes import Change
 from domain.documentation import DISCOVERY, EARLY, document_id, write_document
 from domain.glossary import DocumentState
-from domain.refusals import NotFound
+from domain.refusals import NotFound, PreconditionFailed
 
 routes = router("Documentation")
 

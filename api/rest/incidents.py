@@ -11,16 +11,16 @@ from starlette.responses import Response
 
 from api.calls import Call
 from api.fields import AllowedTransition, In, Instant, JsonObject, Name, Out, Overrides, Reason, Text, Url, Word
-from api.rest.steps import Step
 from api.lists import answer_page, with_parts
+from api.rest.steps import Step
 from api.routing import declares, router
 from api.shapes import shape_of
 from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
 from app.incidents import (
-    check_if_match,
     change_incident,
+    check_if_match,
     find_by_reference,
     incident_ref,
     lock_reference,
@@ -433,6 +433,5 @@ async def page(
 
 
 FILTERS = frozenset(
-    "status severity playbook client_id control sla_state assignee label q discovered_from discovered_to reported_from"
-    " reported_to external_id exercise".split()
+    ["status", "severity", "playbook", "client_id", "control", "sla_state", "assignee", "label", "q", "discovered_from", "discovered_to", "reported_from", "reported_to", "external_id", "exercise"]
 )

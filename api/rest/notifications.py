@@ -15,7 +15,7 @@ from api.shapes import shape_of
 from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.incidents import Apply, PreconditionFailed, change_incident, incident_ref, visible_incident
+from app.incidents import Apply, change_incident, incident_ref, visible_incident
 from app.reading import read_all, read_matching
 from domain.changes import Change
 from domain.glossary import NotificationKind, NotificationStatus
@@ -26,6 +26,7 @@ from domain.notifications import (
     transition_notification,
     write_notification,
 )
+from domain.refusals import PreconditionFailed
 
 routes = router("Notifications")
 

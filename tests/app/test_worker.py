@@ -268,3 +268,14 @@ async def test_a_thousand_idle_tenants_cost_at_most_five_statements_a_second(
     await asyncio.wait_for(running, 5)
     await idle.close()
     assert 0 < len(statements) <= 5 * seconds
+
+
+async def test_a_reevaluation_from_which_nothing_follows_writes_nothing(
+    http: httpx.AsyncClient, incident: dict[str, Any], database: Database, settings: Settings, tenant: Any
+) -> None:
+    before = await timeline(http, incident)
+    for _ in range(3):
+        async with database.transaction(tenant.tenant_id) as db:
+            await queue_reevaluation(db)
+        await Worker(database, settings).work_for(tenant.tenant_id)
+    assert [e["kind"] for e in await timeline(http, incident) if e not in before and e["kind"] not in ANNOUNCED] == []
