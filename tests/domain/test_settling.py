@@ -102,6 +102,14 @@ def test_what_was_done_stays_done_when_it_is_no_longer_required() -> None:
     assert (rotation.requirement, rotation.status) == ("not_applicable", "done")
 
 
+def test_reopening_what_is_no_longer_required_opens_nothing() -> None:
+    story = engine.contain(declared(), exposed=True)
+    story.fact("credentials_exposed", False)
+    story.act(BEN, "DL.1.6", "reopen", reason=WHY)
+    assert story.action("DL.1.6").status == "not_applicable"
+    assert story.step("DL.1").status == "completed"
+
+
 def test_it_is_contained_and_post_incident_by_itself() -> None:
     story = engine.assess(engine.escalate(engine.contain(declared())))
     assert story.incident.status == "in_progress"
