@@ -54,14 +54,23 @@ async def listed(
     cursor: str | None,
     limit: int,
     narrow: Callable[[Principal, dict[str, Any]], dict[str, Any]] | None = None,
+    parent: tuple[str, type[BaseModel], UUID] | None = None,
 ) -> Response:
-    """One page of `noun`, as JSON or CSV. `narrow` sees who asks: it changes the filters, or refuses."""
+    """One page of `noun`, as JSON or CSV. `narrow` sees who asks: it changes the filters, or refuses.
+
+    Raises NotFound when `parent` (noun, model, id) is given and is nothing that the caller may see.
+    """
     wanted = shape_of(model, noun)
 
     async def query(db: Db, principal: Principal) -> Page | Response:
         bound = plain_filters(filters)
         if narrow is not None:
             bound = narrow(principal, bound)
+        if (
+            parent is not None
+            and await read_one(db, parent[0], shape_of(parent[1], parent[0]), parent[2], principal) is None
+        ):
+            raise NotFound
         page = await read_page(db, noun, wanted, bound, principal, call.vault, cursor=cursor, limit=limit)
         if not call.wants_csv:
             return page

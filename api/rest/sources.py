@@ -224,8 +224,10 @@ async def list_deliveries(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """What a source sent, newest first."""
-    filters = {"source": id, "result": result}
-    return await listed(call, "source.read", "hook_delivery", HookDelivery, filters, cursor=cursor, limit=limit)
+    filters, parent = {"source": id, "result": result}, ("source", Source, id)
+    return await listed(
+        call, "source.read", "hook_delivery", HookDelivery, filters, cursor=cursor, limit=limit, parent=parent
+    )
 
 
 @routes.get(
