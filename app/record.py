@@ -4,6 +4,7 @@ The first event of a write carries `changes`: {table: {row: {column: value}}}. S
 (`app/rebuild.py` proves it). `allowed` columns are left out of it: they only restate what the rules say of the rest.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -57,9 +58,15 @@ PARTS: dict[str, tuple[str, type[Row], str, str]] = {
 """Part of the record -> table, row type, key column, order."""
 BY_GENERATION = ("step_runs", "action_runs")
 
+# Both rows are locked: of a row that is only joined, a statement that waited would show the state before the wait.
 _FIND = """
-SELECT i.id, t.directory_version FROM incidents i JOIN tenants t ON t.tenant_id = i.tenant_id
-WHERE i.tenant_id = $1 AND i.{column} = $2 FOR UPDATE OF i
+SELECT i.id, t.directory_version, h.seq, h.hash,
+  (SELECT count(*) FROM incident_links l JOIN incidents c ON c.tenant_id = l.tenant_id AND c.id = l.linked_incident_id
+   WHERE l.tenant_id = $1 AND l.incident_id = i.id AND l.type = 'child' AND l.released_at IS NULL
+     AND c.status NOT IN ('closed', 'rejected')) AS children_open
+FROM incidents i JOIN tenants t ON t.tenant_id = i.tenant_id
+JOIN streams h ON h.tenant_id = i.tenant_id AND h.stream = 'incident' AND h.stream_id = i.id
+WHERE i.tenant_id = $1 AND i.{column} = $2 FOR UPDATE OF i, h
 """
 FIND_BY_ID, FIND_BY_NUMBER = _FIND.format(column="id"), _FIND.format(column="number")
 
@@ -74,13 +81,8 @@ def _part(name: str) -> str:
 
 
 LOAD = f"""
-SELECT json_build_object('incident', row_to_json(i), {", ".join(_part(name) for name in PARTS)})::text,
-  h.seq, h.hash,
-  (SELECT count(*) FROM incident_links l JOIN incidents c ON c.tenant_id = l.tenant_id AND c.id = l.linked_incident_id
-   WHERE l.tenant_id = $1 AND l.incident_id = $2 AND l.type = 'child' AND l.released_at IS NULL
-     AND c.status NOT IN ('closed', 'rejected'))
-FROM incidents i JOIN streams h ON h.tenant_id = i.tenant_id AND h.stream = 'incident' AND h.stream_id = i.id
-WHERE i.tenant_id = $1 AND i.id = $2
+SELECT json_build_object('incident', row_to_json(i), {", ".join(_part(name) for name in PARTS)})::text
+FROM incidents i WHERE i.tenant_id = $1 AND i.id = $2
 """
 _decode = msgspec.json.Decoder(Record).decode
 
@@ -101,16 +103,37 @@ async def lock_record(db: Db, ref: UUID | str) -> Stored:
     found = await db.row(FIND_BY_ID if isinstance(ref, UUID) else FIND_BY_NUMBER, db.tenant_id, ref)
     if found is None:
         raise NotFound
-    row = await db.row(LOAD, db.tenant_id, found[0])
-    assert row is not None
+    text = _recall(db.tenant_id, found["id"], found["hash"])
+    if text is None:
+        text = await db.value(LOAD, db.tenant_id, found["id"])
     return Stored(
-        record=_decode(row[0]),
-        before=_decode(row[0]),
-        head_seq=row[1],
-        head_hash=row[2],
-        children_open=row[3],
-        directory_version=found[1],
+        record=_decode(text),
+        before=_decode(text),
+        head_seq=found["seq"],
+        head_hash=found["hash"],
+        children_open=found["children_open"],
+        directory_version=found["directory_version"],
     )
+
+
+KEPT_AT_MOST = 512  # records; about 30 kB each
+_kept: OrderedDict[tuple[UUID, UUID], tuple[str, bytes]] = OrderedDict()
+
+
+def _recall(tenant_id: UUID, incident_id: UUID, head_hash: str) -> str | bytes | None:
+    """The record as this process last wrote it, if its timeline still ends there: then nothing can have changed."""
+    kept = _kept.get((tenant_id, incident_id))
+    if kept is None or kept[0] != head_hash:
+        return None
+    _kept.move_to_end((tenant_id, incident_id))
+    return kept[1]
+
+
+def _keep(tenant_id: UUID, record: Record, head_hash: str) -> None:
+    """Remember a record under the head it was written with. A head that is rolled back never matches."""
+    _kept[tenant_id, record.incident.id] = (head_hash, msgspec.json.encode(record))
+    if len(_kept) > KEPT_AT_MOST:
+        _kept.popitem(last=False)
 
 
 @lru_cache(maxsize=256)
@@ -202,6 +225,7 @@ async def save_record(db: Db, stored: Stored, change: Change, *, reconsider: boo
     arguments += [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
     statement = _statement(tuple(difference.rows), tuple(filters), stored.before is None)
     await db.execute(statement, db.tenant_id, incident_id, *arguments)
+    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
     return True
 
 
