@@ -29,7 +29,7 @@ def move_discovery(change: Change, discovered_at: datetime | str, precision: str
     if "risk_owner" not in change.actor.roles:
         raise Forbidden("After declaration only risk_owner corrects the instant of discovery.")
     why = require_reason(reason, "correct the instant of discovery")
-    change.deviate("discovery_corrected", why, details={"before": before, "after": at})
+    change.deviate("discovery_corrected", why, details={"before": instant_text(before), "after": instant_text(at)})
     _recompute_deadlines(change, why)
 
 
@@ -48,7 +48,7 @@ def _recompute_deadlines(change: Change, reason: str) -> None:
     for step in change.playbook.steps:
         run = change.record.steps[step.id]
         times = deadline(step.sla, start, settings.calendar, settings.grace)
-        kept = {"due_at": run.due_at, "replaced_at": change.now, "reason": reason}
+        kept = {"due_at": instant_text(run.due_at), "replaced_at": instant_text(change.now), "reason": reason}
         run.earlier_deadlines = [*run.earlier_deadlines, kept]
         run.clock_started_at, run.at_risk_at = times.clock_started_at, times.at_risk_at
         run.due_at, run.breach_at = times.due_at, times.breach_at

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from domain.changes import Change
 from domain.refusals import InputError, Invalid
+from domain.timeline import instant_text
 
 AHEAD_AT_MOST = timedelta(seconds=60)  # a caller's clock may run that far ahead of ours
 LATE_AFTER = timedelta(hours=1)
@@ -58,10 +59,12 @@ def settle_claim(change: Change, claim: Claim, *, breach_at: datetime | None = N
     late = turns_met or now - at > LATE_AFTER
     if late and len((claim.reason or "").strip()) < REASON_AT_LEAST:
         raise _bad("/reason", f"is required for a late entry: at least {REASON_AT_LEAST} characters")
+    claimed, recorded = instant_text(at), instant_text(now)
     if turns_met and is_result and now - at <= CLAIM_COUNTS_WITHIN:
-        change.deviate("late_entry", claim.reason or "", details={"occurred_at": at, "recorded_at": now})
+        change.deviate("late_entry", claim.reason or "", details={"occurred_at": claimed, "recorded_at": recorded})
     if now - at > CLAIM_COUNTS_WITHIN:
-        change.deviate("late_entry_past_a_day", claim.reason or "", details={"claimed_at": at, "recorded_at": now})
+        details = {"claimed_at": claimed, "recorded_at": recorded}
+        change.deviate("late_entry_past_a_day", claim.reason or "", details=details)
         at = now
     person = change.person_id
     return Doing(

@@ -100,7 +100,7 @@ def _override_gate(
         )
     reason = require_reason(override.reason, f"override {override.gate}")
     change.emit("gate.overridden", gate=override.gate, transition=judged.transition, reason=reason, **where)
-    change.deviate("override", reason, gate=override.gate, details={"transition": judged.transition}, **where)
+    _note_override(change, reason, override.gate, {"transition": judged.transition}, where)
 
 
 def _act_alone(
@@ -113,7 +113,7 @@ def _act_alone(
         for person in change.around.people.values()
         if person.id not in barred and (person.roles.intersection(judged.any_role) or person.id in judged.only_persons)
     ]
-    refusable = judged.transition in NEVER_ALONE or "risk_owner" not in change.actor.roles
+    refusable = judged.transition in NEVER_ALONE or "risk_owner" not in change.actor.roles or not change.actor.is_person
     if refusable or others:
         raise GateRefused(
             "Another eligible person is active, so G-ALL-11 cannot be overridden: ask one of them."
@@ -145,4 +145,10 @@ def _act_alone(
     change.record.follow_ups[str(follow_up.id)] = follow_up
     details = {"transition": judged.transition, "follow_up_id": str(follow_up.id)}
     change.emit("gate.overridden", gate=SEGREGATION, transition=judged.transition, reason=reason, **where)
-    change.deviate("override", reason, gate=SEGREGATION, details=details, **where)
+    _note_override(change, reason, SEGREGATION, details, where)
+
+
+def _note_override(change: Change, reason: str, gate: str, details: dict[str, Any], where: Mapping[str, Any]) -> None:
+    """The exception of an override; what `where` says beside step and action joins its details."""
+    place = {name: value for name, value in where.items() if name != "details"}
+    change.deviate("override", reason, gate=gate, details={**details, **where.get("details", {})}, **place)

@@ -17,6 +17,7 @@ from domain.playbooks import Step
 from domain.record import ActionRun, StepRun
 from domain.refusals import Conflict, InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors
+from domain.timeline import instant_text
 from domain.verdicts import Verdict, verdict
 
 FINISHED = ("completed", "skipped")
@@ -171,7 +172,8 @@ def finish_step(
         "state": sla_state(run.at_risk_at, run.breach_at, occurred_at, now),
         "recorded_state": sla_state(run.at_risk_at, run.breach_at, now, now),
     }
-    run.first_result = run.first_result or {**result, "completed_at": now, "completed_occurred_at": occurred_at}
+    instants = {"completed_at": instant_text(now), "completed_occurred_at": instant_text(occurred_at)}
+    run.first_result = run.first_result or {**result, **instants}
     change.emit("step.completed", occurred_at=occurred_at, step_id=run.id, late_entry=late_entry, sla=result)
     if run.breached_announced_at is not None and result["state"] == "met":
         change.emit("sla.revised", occurred_at=occurred_at, step_id=run.id, state="met")

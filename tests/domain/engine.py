@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from domain.actions import ActionCommand, transition_action
 from domain.actors import Actor
@@ -21,7 +22,7 @@ from domain.obligations import ClientProfile
 from domain.overrides import Override
 from domain.participants import name_person_concerned
 from domain.playbooks import Playbook, catalogue
-from domain.record import ActionRun, Evidence, Incident, Notification, StepRun
+from domain.record import ActionRun, Evidence, Incident, Notification, Record, StepRun
 from domain.reporting import Intake, Report, name_incident, open_report
 from domain.risk_updates import Citation, record_risk_update
 from domain.risks import Revision, Risk
@@ -69,6 +70,14 @@ def playbook(slug: str = "data-leakage") -> Playbook:
     return found
 
 
+def as_stored(record: Record) -> Record:
+    """The record as it comes back from the database."""
+    return _decode(_encode(record))
+
+
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Record).decode
+
+
 class Story:
     """One incident and what people do to it. `now` is the clock; every call settles as the write path does."""
 
@@ -110,11 +119,12 @@ class Story:
 
     def do(self, who: Person | Actor, apply: Callable[[Change], Any]) -> Any:
         """One change by one person, settled and kept; a refusal leaves nothing behind."""
-        record = copy.deepcopy(self.record)
+        record = as_stored(self.record)
         change = Change(record, self.playbook, self.actor(who), self.now, self.around(), self.new_id)
         result = apply(change)
         self.record = record
         self._finish(change)
+        self.record = as_stored(record)
         return result
 
     def _finish(self, change: Change) -> None:

@@ -8,6 +8,7 @@ import pytest
 from domain.doings import Claim
 from domain.notes import add_note
 from domain.refusals import Invalid
+from domain.timeline import instant_text
 from tests.domain import engine
 from tests.domain.engine import ADA, BEN, DAY, HOUR, MINUTE, START, WHY, Story, declared, numbered
 
@@ -119,7 +120,7 @@ def test_past_a_day_only_the_recorded_instant_counts() -> None:
     run = story.act(BEN, "DL.1.1", occurred_at=START + 5 * MINUTE, reason=WHY)
     assert (run.occurred_at, run.late_entry) == (story.now, True)
     (exception,) = story.exceptions("late_entry_past_a_day")
-    assert exception.details["claimed_at"] == START + 5 * MINUTE
+    assert exception.details["claimed_at"] == instant_text(START + 5 * MINUTE)
     assert story.exceptions("late_entry") == []
 
 

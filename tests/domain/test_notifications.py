@@ -13,7 +13,7 @@ from domain.notifications import Message, edit_notification
 from domain.participants import set_participant
 from domain.refusals import Conflict, Forbidden, GateRefused, Invalid
 from tests.domain import engine
-from tests.domain.engine import ADA, BEN, CLEO, DAN, EVE, FAY, NORTH, WHY, Story, declared, numbered, person
+from tests.domain.engine import ADA, BEN, CLEO, DAN, EVE, FAY, NORTH, WHY, Story, alone, declared, numbered, person
 
 CLIENT = {"kind": "client_notice", "action_id": "DL.4.2", "client_id": NORTH.id, "audience": "North Dental"}
 
@@ -92,6 +92,18 @@ def test_whoever_was_made_by_the_author_does_not_approve() -> None:
     story.tell(made, "submit")
     assert gate_of(lambda: story.tell(made, "approve", puppet)) == "G-ALL-11"
     story.tell(made, "approve", CLEO)
+
+
+def test_c13_where_nobody_else_is_active_the_author_approves_by_exception() -> None:
+    story = assessed()
+    made = story.draft(ADA, **CLIENT)
+    story.tell(made, "submit", ADA)
+    assert gate_of(lambda: story.tell(made, "approve", ADA, overrides=[alone()])) == "G-ALL-11"
+    story.people = {ADA.id: ADA}
+    assert story.tell(made, "approve", ADA, overrides=[alone()]).status == "approved"
+    (exception,) = story.exceptions("override")
+    assert exception.details["notification_id"] == str(made.id)
+    assert exception.details["transition"] == "approve"
 
 
 def test_editing_returns_it_to_draft_and_every_writer_stays_barred() -> None:
