@@ -212,5 +212,6 @@ def _close(change: Change) -> None:
         if occurrence.purpose == "documentation" and occurrence.met_at is None and occurrence.voided_at is None:
             occurrence.met_at = occurrence.met_occurred_at = change.now
     incident.current_step = incident.next_due_at = incident.next_alarm_at = None
+    incident.next_at_risk_at = incident.next_breach_at = None
     settle_documents(change, as_if_signed=True)
     change.emit("incident.closed", severity=incident.severity, signatures=len(standing(change)))

@@ -238,6 +238,7 @@ def _reject(change: Change, command: IncidentCommand) -> None:
     meet_triage(change)
     incident.status, incident.disposition, incident.rejected_at = "rejected", command.disposition, change.now
     incident.next_due_at = incident.next_alarm_at = incident.current_step = None
+    incident.next_at_risk_at = incident.next_breach_at = None
     incident.hold = incident.status_before_hold = None
     for occurrence in change.record.occurrences.values():
         if occurrence.met_at is None and occurrence.skipped_at is None and occurrence.voided_at is None:

@@ -73,6 +73,8 @@ class Incident(Row, kw_only=True):
     assignee_id: UUID | None = None
     current_step: str | None = None
     next_due_at: datetime | None = None
+    next_at_risk_at: datetime | None = None  # the earliest of the deadlines that run: what a list shows hangs on them
+    next_breach_at: datetime | None = None
     next_alarm_at: datetime | None = None  # when the deadline worker has something to announce
     provisional_deadlines: list[Json] = field(default_factory=list)  # [{step_id, due_at}] while undeclared
     allowed: Json = None  # {"@": verdicts without the caller's part, "@@": 0}: domain/verdicts.py

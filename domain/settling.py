@@ -203,6 +203,10 @@ def _settle_deadlines(change: Change) -> None:
     if incident.declared_at is None:
         dues = [incident.triage_due_at] if incident.acknowledged_at is None else []
     incident.next_due_at = min(dues, default=None)
+    incident.next_at_risk_at = min((run.at_risk_at for run in waiting), default=None)
+    incident.next_breach_at = min((run.breach_at for run in waiting), default=None)
+    if incident.declared_at is None:
+        incident.next_breach_at = incident.next_due_at
     incident.next_alarm_at = min(_alarms(change, waiting), default=None)
 
 

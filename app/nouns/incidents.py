@@ -11,15 +11,10 @@ OF_INCIDENT = "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.id"
 OF_GENERATION = f"{OF_INCIDENT} and {{t}}.generation = {{p}}.generation"
 PLAYBOOK = "{t}.hash = {p}.playbook_hash"
 
-# The worst state among the deadlines that still run: triage before the declaration, open steps after it.
+# The worst state among the deadlines that run, triage before the declaration: the write keeps the earliest of each.
 SLA_STATE = (
-    "case when {t}.status in ('closed','rejected') then null"
-    " when {t}.declared_at is null then case when {t}.acknowledged_at is not null then null"
-    " when {now} > {t}.triage_due_at then 'breached' else 'on_track' end"
-    " else (select case when bool_or({now} > s.breach_at) then 'breached'"
-    " when bool_or({now} > s.at_risk_at) then 'at_risk' when count(*) > 0 then 'on_track' end"
-    " from step_runs s where s.tenant_id = {t}.tenant_id and s.incident_id = {t}.id and s.generation = {t}.generation"
-    " and s.completed_at is null and s.skipped_at is null) end"
+    "case when {now} > {t}.next_breach_at then 'breached' when {now} > {t}.next_at_risk_at then 'at_risk'"
+    " when {t}.next_breach_at is not null then 'on_track' end"
 )
 WORD = (
     "exists (select 1 from incident_words w"
@@ -61,7 +56,7 @@ FIELDS: dict[str, Member] = {
     "control_occurrences": Many("control_occurrence", OF_INCIDENT, "{t}.due_at, {t}.id", 500),
 }
 
-OF_SLA = f"{{t}}.status not in ('closed','rejected') and ({SLA_STATE}) = any({{v}}::text[])"
+OF_SLA = f"({SLA_STATE}) = any({{v}}::text[])"
 
 INCIDENT = declare(
     Noun(

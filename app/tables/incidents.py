@@ -106,6 +106,8 @@ class Incident(SQLModel, table=True):
     assignee_id: UUID | None
     current_step: str | None = columns.text()
     next_due_at: datetime | None
+    next_at_risk_at: datetime | None
+    next_breach_at: datetime | None
     next_alarm_at: datetime | None
     provisional_deadlines: list[Any] = columns.json("[]")
     allowed: Any | None = columns.verbatim()
