@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+import orjson
 from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
@@ -131,8 +132,9 @@ async def read_erasure(call: Call, incident_id: str, erasure_id: UUID) -> Respon
     """One erasure."""
 
     async def query(db: Db, principal: Principal) -> str | None:
-        await visible_incident(db, incident_ref(incident_id))
-        return await _read(erasure_id, db, principal)
+        of_incident = await visible_incident(db, incident_ref(incident_id))
+        text = await _read(erasure_id, db, principal)
+        return text if text is not None and orjson.loads(text)["incident_id"] == str(of_incident) else None
 
     return await call.read("timeline.read", query)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
+import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tests.surface.surface import Operation
@@ -12,6 +14,13 @@ from tests.surface.surface import Operation
 PROBLEM_ALWAYS = {"type", "title", "status", "detail", "code", "request_id"}
 PROBLEM_MAYBE = {"errors", "gate", "current", "missing"}
 TELLTALES = ("Traceback", "asyncpg", "psycopg", 'File "', "SELECT ", "INSERT INTO", 'relation "', "/site-packages/")
+
+
+def expect_none(found: Iterable[list[str]]) -> None:
+    """Fail with every fault on a line of its own."""
+    lines = [fault for one in found for fault in one]
+    if lines:
+        pytest.fail(f"{len(lines)} faults\n" + "\n".join(line[:1_500] for line in lines[:40]), pytrace=False)
 
 
 def faults(operation: Operation, answer: httpx.Response) -> list[str]:

@@ -16,7 +16,7 @@ from app.database import Database
 from app.ids import new_id
 from app.secrets import new_api_key
 from tests.people import add_person
-from tests.surface.contract import faults
+from tests.surface.contract import expect_none, faults
 from tests.surface.prepared import Prepared
 from tests.surface.surface import Operation, Surface
 
@@ -131,7 +131,7 @@ async def test_a_stranger_gets_nothing_anywhere(
     assert wrong == []
     assert len({answer.content for _, _, answer in answers}) == 1
     assert {answer.headers["www-authenticate"] for _, _, answer in answers} == {'Bearer realm="holdfast"'}
-    assert [fault for operation, _, answer in answers for fault in faults(operation, answer)] == []
+    expect_none(faults(operation, answer) for operation, _, answer in answers)
     assert await stored(ours) == before
 
 

@@ -1,0 +1,105 @@
+"""What the guides tell is true: the walk ends with a signed close, the first curl works, every named file is there."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
+NAMED = re.compile(
+    r"`((?:\./)?(?:api|app|bench|docs|domain|migrations|openapi|tests)/[\w./-]*\w/?|[A-Z][A-Za-z]*\.md|Makefile|[a-z]+\.toml)`"
+)
+ADDRESS = "http://127.0.0.1:8080"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def run(*words: str, cwd: Path = ROOT) -> str:
+    """What a command prints; it must end well."""
+    process = await asyncio.create_subprocess_exec(
+        *words, cwd=cwd, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    printed, _ = await process.communicate()
+    text = printed.decode()
+    assert process.returncode == 0, text
+    return text
+
+
+def blocks(guide: Path) -> list[str]:
+    """The shell text of a guide, one for each block."""
+    return re.findall(r"```(?:sh|bash|shell)\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def promised_refusals() -> list[str]:
+    """The refusals that README says the walk prints."""
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = re.search(r"prints each refusal met on the way: ([^.]+)\.", text)
+    assert found is not None, "README does not name the refusals of the walk"
+    return [name.strip() for name in found[1].split(",")]
+
+
+async def test_the_walk_ends_with_a_signed_close(server: str, tenant: Any) -> None:
+    printed = await run("docs/walk.sh", server, tenant.key)
+    refused = re.findall(r"^refused: (.+)$", printed, re.MULTILINE)
+    assert len(promised_refusals()) >= 5
+    words = {" ".join(name.split()) for name in refused}
+    for name in promised_refusals():
+        bare = re.sub(r"^(a|an|the) ", "", name).replace("a client's notice", "client notice")
+        bare = bare.replace("client's notice", "client notice").replace("signer who is", "signer is")
+        assert any(bare in one.replace("the signer", "signer") for one in words), f"{name} is not among {sorted(words)}"
+    assert re.search(r"^signed:  INC-\d+ is closed$", printed, re.MULTILINE), printed
+    assert re.search(r"^timeline: \d+ events, linked without a gap$", printed, re.MULTILINE), printed
+    assert "Traceback" not in printed
+
+
+async def test_the_first_curl_of_the_readme_opens_an_incident(
+    server: str, tenant: Any, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    (calls,) = [block for block in blocks(ROOT / "README.md") if "curl" in block]
+    assert ADDRESS in calls
+    (tmp_path / ".holdfast").mkdir()
+    (tmp_path / ".holdfast" / "admin-key").write_text(tenant.key + "\n", encoding="utf-8")
+    printed = await run("bash", "-euo", "pipefail", "-c", calls.replace(ADDRESS, server), cwd=tmp_path)
+    assert '"status":"in_progress"' in printed.replace(": ", ":")
+    listed = (await http.get("/v1/incidents")).json()["items"]
+    assert [item["playbook_slug"] for item in listed] == ["data-leakage"]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: str(guide.relative_to(ROOT)))
+def test_what_a_guide_names_is_there(guide: Path) -> None:
+    text = guide.read_text(encoding="utf-8")
+    linked = {name for name in LINK.findall(text) if not (guide.parent / name).exists()}
+    named = {name for name in NAMED.findall(text) if not (ROOT / name).exists() and not (guide.parent / name).exists()}
+    assert linked | named == set()
+
+
+def test_what_the_readme_runs_is_there() -> None:
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    told = {
+        verb
+        for guide in GUIDES
+        for verb in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", guide.read_text(encoding="utf-8"), re.M)
+    }
+    assert told <= targets
+    for folder in re.findall(r"^    (\w+)/ ", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE):
+        assert (ROOT / folder).is_dir(), folder
+
+
+def test_every_command_of_holdfast_that_a_guide_names_exists() -> None:
+    from typer.main import get_command
+
+    from app.cli import commands
+
+    known = set(get_command(commands).commands)  # type: ignore[attr-defined]
+    told = {
+        name for guide in GUIDES for name in re.findall(r"`holdfast ([a-z][a-z-]*)", guide.read_text(encoding="utf-8"))
+    }
+    assert told
+    assert told <= known
