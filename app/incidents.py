@@ -133,13 +133,13 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
             raise await _reference_taken(db, taken)
     playbook = asked_for(report.playbook)
     about = await directory(db, principal)
-    hint = suggest(_mapped(report)) if playbook is None else None
-    suggested = playbook or (catalogue().get(hint.slug) if hint is not None else None)
-    suggestion = None
-    if hint is not None:
-        suggestion = {"slug": hint.slug, "because": hint.because}
-    elif playbook is not None:
+    suggestion = report.suggestion
+    if playbook is not None:
         suggestion = {"slug": playbook.slug, "because": "The report asks for this playbook."}
+    elif suggestion is None:
+        hint = suggest(_mapped(report))
+        suggestion = {"slug": hint.slug, "because": hint.because}
+    suggested = playbook or catalogue().get(suggestion["slug"])
     intake = Intake(
         id=new_id(),
         playbook=playbook,

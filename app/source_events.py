@@ -3,14 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.database import Db
 from app.incidents import ReferenceTaken, change_incident, find_by_reference, lock_reference, open_incident
 from app.sources import Source
 from domain.changes import Change
 from domain.mappings import Delivery, SourceEvent
-from domain.source_events import Origin, Result, apply_event, known_playbook, report_of, suggest_playbook
+from domain.source_events import Origin, Result, apply_event, known_playbook, report_of
 from domain.systems import System
 
 STRENGTH: tuple[Result, ...] = ("created", "updated", "noted", "ignored")
@@ -126,14 +126,15 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
 async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     clients, how = await _clients(db, doing.source, event)
     name, principal = doing.system.title, doing.source.principal
-    incident_id = await open_incident(db, principal, report_of(event, doing.origin, clients, doing.at))
     hint, why = known_playbook(event.playbook_hint), f"{name} names this playbook."
     if hint is None:
         hint, why = known_playbook(doing.source.defaults.get("playbook")), "It is the usual one of this source."
-    doing.has_written = True
+    report = report_of(event, doing.origin, clients, doing.at)
     if hint is not None:
         # Named by an alert, a playbook stays a suggestion: declaring it is left to people.
-        await change_incident(db, principal, incident_id, lambda change: suggest_playbook(change, hint, why))
+        report = structs.replace(report, suggestion={"slug": hint, "because": why})
+    incident_id = await open_incident(db, principal, report)
+    doing.has_written = True
     return Outcome("created", f"{event.because or f'{name} reported it.'} {how}".strip(), incident_id)
 
 

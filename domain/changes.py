@@ -13,8 +13,12 @@ from domain.deadlines import Calendar
 from domain.playbooks import Playbook
 from domain.record import ExceptionEntry, Record
 
-NOT_CONTENT = ("gate.", "sla.", "sign_off.", "evidence.read", "incident.closed", "obligation.overdue", "delivery.")
-"""Kinds of events that do not void a first signature (documentation of closing: what counts as content)."""
+NOT_CONTENT = (
+    *("gate.", "sla.", "sign_off.", "evidence.read", "incident.closed", "obligation.overdue", "delivery."),
+    *("note.", "link.", "external_reference.", "participant."),
+)
+"""Kinds of events that do not void a first signature: content is the header, facts, documents, steps, evidence,
+obligations and notifications. A talkative ticket system adds notes, and must not keep an incident from closing."""
 
 
 class Event(Struct, frozen=True):

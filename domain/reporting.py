@@ -40,6 +40,7 @@ class Report(Struct, frozen=True, kw_only=True):
     title: str | None = None
     summary: str | None = None
     playbook: str | None = None
+    suggestion: dict[str, str] | None = None  # {slug, because}: named by a system, declared by people
     discovered_at: datetime | None = None
     discovered_at_precision: str | None = None
     discovered_by: str | None = None

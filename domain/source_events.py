@@ -12,7 +12,6 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 
 from domain.changes import Change
-from domain.discovery import provisional
 from domain.facts import check_fact, is_derived
 from domain.incidents import HeaderEdit, edit_header
 from domain.mappings import SourceEvent
@@ -72,16 +71,6 @@ def references(event: SourceEvent, origin: Origin) -> list[Reference]:
 def known_playbook(slug: str | None) -> str | None:
     """`slug` when there is such a playbook. An unknown one is no reason to lose an alert."""
     return slug if slug is not None and catalogue().get(slug) is not None else None
-
-
-def suggest_playbook(change: Change, slug: str, because: str) -> None:
-    """Suggest a playbook for a report, with the deadlines that would run. It is declared by people."""
-    playbook = catalogue().get(slug)
-    assert playbook is not None, "asked only for a playbook that there is"
-    incident = change.record.incident
-    incident.suggested_playbook = {"slug": playbook.slug, "because": because}
-    incident.provisional_deadlines = provisional(change, playbook)
-    change.emit("incident.playbook_suggested", suggested=incident.suggested_playbook)
 
 
 def usable_facts(facts: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

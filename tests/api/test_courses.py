@@ -158,8 +158,8 @@ async def test_lists_are_paged_filtered_searched_and_counted(http: httpx.AsyncCl
         "none": [],
     }
     counts = (await http.get("/v1/incidents/counts", params={"group_by": "status"})).json()
-    assert sum(row["count"] for row in counts["items"]) == 6
-    assert {row["status"]: row["count"] for row in counts["items"]} == {"reported": 5, "in_progress": 1}
+    assert counts["total"] == 6
+    assert {row["status"]: row["count"] for row in counts["counts"]} == {"reported": 5, "in_progress": 1}
 
 
 async def test_a_list_comes_as_csv_that_no_spreadsheet_runs(http: httpx.AsyncClient) -> None:

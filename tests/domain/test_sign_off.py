@@ -154,7 +154,8 @@ def test_a_content_event_between_two_signatures_voids_the_first(apply: Any) -> N
 
 
 @pytest.mark.parametrize(
-    "kind", ["gate.refused", "sla.breached", "sla.at_risk", "evidence.read", "sign_off.signed", "delivery.sent"]
+    "kind",
+    ["gate.refused", "sla.breached", "sla.at_risk", "evidence.read", "sign_off.signed", "delivery.sent", "note.added"],
 )
 def test_what_is_no_content_voids_nothing(kind: str) -> None:
     story = grave()
