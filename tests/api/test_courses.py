@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.database import Database
+from app.rebuild import check_tenant
 from tests.api.people import calling, enrolled
 from tests.api.test_walk import WHY, Caller, contain
 from tests.people import report
@@ -86,7 +88,9 @@ async def test_a_hold_keeps_the_clocks_and_returns(http: httpx.AsyncClient) -> N
     assert (await me.ok("POST", "/transitions", {"transition": "resume"}))["status"] == "in_progress"
 
 
-async def test_reclassifying_there_and_back_keeps_what_was_done(http: httpx.AsyncClient) -> None:
+async def test_reclassifying_there_and_back_keeps_what_was_done(
+    http: httpx.AsyncClient, database: Database, tenant: Any
+) -> None:
     me = await opened(http)
     await contain(me)
     await me.tell("internal", "DL.2.1")
@@ -105,6 +109,7 @@ async def test_reclassifying_there_and_back_keeps_what_was_done(http: httpx.Asyn
     status = {a["id"]: a["status"] for s in back["steps"] for a in s["actions"]}
     assert {status[action.replace("GE", "DL")] for action in done} == {"done"}
     assert len((await http.get(f"{me.base}/evidence")).json()["items"]) == 1
+    assert (await check_tenant(database, tenant.tenant_id))["faults"] == []
     same = {"transition": "reclassify", "playbook": "data-leakage", "reason": WHY}
     assert (await me.refused("POST", "/transitions", same))["code"] == "state-conflict"
 

@@ -15,6 +15,8 @@ import asyncpg
 import httpx
 import pytest
 
+from app.database import Database
+from app.rebuild import check_tenant
 from tests.api.people import calling, enrolled
 from tests.api.test_walk import WHY, Caller, assess, contain, decide, remedy, review, revise
 from tests.people import report
@@ -84,7 +86,9 @@ async def test_a_provider_of_one_closes_through_the_recorded_exception_only(http
         assert exception_id in exceptions.text
 
 
-async def test_a_closed_record_takes_amendments_and_reopens_for_a_new_signature(http: httpx.AsyncClient) -> None:
+async def test_a_closed_record_takes_amendments_and_reopens_for_a_new_signature(
+    http: httpx.AsyncClient, database: Database, tenant: Any
+) -> None:
     me, _ = await lone_walk(http)
     await me.ok("POST", "/sign-off", {"statement": "All is done.", "overrides": [alone()]})
     assert (await me.refused("PATCH", "", {"title": "Another"}))["code"] == "state-conflict"
@@ -98,6 +102,7 @@ async def test_a_closed_record_takes_amendments_and_reopens_for_a_new_signature(
     again = await me.ok("POST", "/sign-off", {"statement": "Done again.", "overrides": [alone()]})
     assert again["status"] == "closed"
     assert [s["round"] for s in sorted(again["signatures"], key=lambda s: s["round"])] == [1, 2]
+    assert (await check_tenant(database, tenant.tenant_id))["faults"] == []  # all of it is told by the events
 
 
 async def test_the_person_concerned_does_not_sign(http: httpx.AsyncClient, server: str) -> None:
