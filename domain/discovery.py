@@ -1,6 +1,6 @@
 """The instant of discovery: every clock counts from it, so correcting it is an event of its own."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from domain.changes import Change
 from domain.deadlines import clock_start, deadline
@@ -9,14 +9,15 @@ from domain.playbooks import Playbook, catalogue
 from domain.refusals import Forbidden, InputError, Invalid
 from domain.timeline import instant_text
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # anything earlier is a slip, and calendars end somewhere
+
 
 def move_discovery(change: Change, discovered_at: datetime | str, precision: str | None, reason: str | None) -> None:
     """Correct the instant of discovery. After declaration: `risk_owner`, a reason, new deadlines, an exception."""
     incident = change.record.incident
-    at = datetime.fromisoformat(discovered_at) if isinstance(discovered_at, str) else discovered_at
-    if at.tzinfo is None or at > incident.reported_at:
-        text = "must carry a time zone and lie before the report"
-        raise Invalid(f"discovered_at {text}.", errors=[InputError("/discovered_at", text)])
+    at = discovery_instant(discovered_at)
+    if at > incident.reported_at:
+        raise _bad("lies after the report")
     wanted = precision or incident.discovered_at_precision
     if (at, wanted) == (incident.discovered_at, incident.discovered_at_precision):
         return
@@ -31,6 +32,24 @@ def move_discovery(change: Change, discovered_at: datetime | str, precision: str
     why = require_reason(reason, "correct the instant of discovery")
     change.deviate("discovery_corrected", why, details={"before": instant_text(before), "after": instant_text(at)})
     _recompute_deadlines(change, why)
+
+
+def discovery_instant(given: datetime | str) -> datetime:
+    """The instant in UTC. Raises Invalid without a time zone, for one that no calendar has, and before 2000."""
+    try:
+        at = datetime.fromisoformat(given.upper()) if isinstance(given, str) else given
+        if at.tzinfo is None:
+            raise _bad("needs a time zone")
+        at = at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _bad("is no instant; write it as 2026-11-20T02:00:00Z") from None
+    if at < EARLIEST:
+        raise _bad("lies before 2000")
+    return at
+
+
+def _bad(text: str) -> Invalid:
+    return Invalid(f"/discovered_at {text}.", errors=[InputError("/discovered_at", text)])
 
 
 def provisional(change: Change, playbook: Playbook) -> list[dict[str, str]]:

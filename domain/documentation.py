@@ -204,10 +204,11 @@ def _d05(change: Change, _: bool) -> Iterator[Missing]:
     if _says_none(change, "D05"):
         return
     entries = _entries(change, "D05")
+    clients = {str(c) for c in (*change.around.clients, *change.record.incident.client_ids)}
     if not entries:
         yield _lack(change, "D05", "Name the clients or individuals affected, or state explicitly that there are none.")
     for index, entry in enumerate(entries):
-        if entry.get("kind") == "client" and not entry.get("client_id"):
+        if entry.get("kind") == "client" and entry.get("client_id") not in clients:
             yield _lack(change, "D05", f"Entry {index} has to be resolved to a client record.")
 
 

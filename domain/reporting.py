@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from domain.actors import Actor
 from domain.changes import Change, Surroundings
-from domain.discovery import provisional
+from domain.discovery import discovery_instant, provisional
 from domain.documentation import new_documents, set_document
 from domain.fact_sheet import set_fact
 from domain.facts import is_derived
@@ -123,7 +123,7 @@ def may_declare(playbook: Playbook, actor: Actor) -> bool:
 
 
 def _discovered(report: Report, now: datetime) -> datetime:
-    at = report.discovered_at or now
+    at = discovery_instant(report.discovered_at or now)
     if at > now + AHEAD_AT_MOST:
         text = "lies in the future"
         raise Invalid(f"/discovered_at {text}.", errors=[InputError("/discovered_at", text)])

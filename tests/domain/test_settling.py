@@ -305,3 +305,37 @@ def test_a_settled_member_of_staff_reports_and_declares_what_staff_own() -> None
     assert story.incident.status == "in_progress"
     with pytest.raises(Conflict):
         story.move(FAY, "declare", slug="data-leakage")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2016-12-31T23:59:60Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:00",
+        "1999-12-31T23:59:59Z",
+        "2026-11-20T02:00:00.000001Z",
+        "9999-12-31T23:59:59Z",
+    ],
+)
+def test_an_impossible_discovery_is_refused(text: str) -> None:
+    story = reported()
+    with pytest.raises(Invalid):
+        story.write("D01", {"discovered_at": text})
+    assert story.incident.discovered_at == START
+
+
+def test_a_discovery_reads_in_any_case_and_zone() -> None:
+    story = reported()
+    story.write("D01", {"discovered_at": "2026-11-20t02:30:00+01:00"})
+    assert START - story.incident.discovered_at == 30 * MINUTE
+
+
+def test_a_client_has_to_be_one_of_ours() -> None:
+    story = declared()
+    entry = {"kind": "client", "client_id": str(engine.numbered(404)), "name": "Somebody", "count": 3}
+    story.write("D05", {"entries": [entry]})
+    assert story.record.documents["D05"].state == "partial"
+    story.write("D05", {"entries": [entry | {"client_id": str(engine.NORTH.id)}]})
+    assert story.record.documents["D05"].state == "complete"
+    assert story.incident.client_ids == [engine.NORTH.id]
