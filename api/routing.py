@@ -40,13 +40,16 @@ def declares(
     *,
     answer: type[BaseModel] | None = None,
     status: int = 200,
+    also: int | None = None,
     refuses: Sequence[int] = (),
 ) -> dict[str, Any]:
-    """Keywords of a route: its row or rows of the permission table, the model and status of its answer and the
-    refusals it adds to those that every route may give (400, 401, 403, 404, 422, 429, 503)."""
+    """Keywords of a route: its row or rows of the permission table, the model and status of its answer (`also` is a
+    second status with it) and the refusals it adds to those that every route may give (400, 401, 403, 404, 422, 429,
+    503)."""
+    statuses = [status] if also is None else [status, also]
     return {
         "openapi_extra": {"x-operation": operation, "x-refuses": sorted(refuses)},
-        "responses": {status: {"model": answer}} if answer is not None else None,
+        "responses": {one: {"model": answer} for one in statuses} if answer is not None else None,
         "status_code": status,
         "response_class": Response,
         "response_model": None,

@@ -5,7 +5,6 @@ refuses a second request while the first is in flight; the unique key decides wh
 """
 
 import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -92,18 +91,14 @@ async def find_answer(db: Db, principal: Principal, used: IdempotencyKey, vault:
         return None
     if row["digest"] != used.digest:
         raise KeyReused
-    body = _unpacked(vault.open(row["answer"], about=_about(principal, used))) if row["answer"] is not None else None
+    body = vault.open(row["answer"], about=_about(principal, used)).decode() if row["answer"] is not None else None
     headers: Mapping[str, str] = orjson.loads(row["headers"])
     return Answer(body, row["status"], {**headers, **REPLAYED})
 
 
 async def store_answer(db: Db, principal: Principal, used: IdempotencyKey, given: Answer, vault: Vault) -> None:
     """Keep an answer beside its effect. Raises AnsweredElsewhere when another transaction did so first."""
-    sealed = (
-        None
-        if given.body is None
-        else vault.seal(zlib.compress(given.body.encode(), level=1), about=_about(principal, used))
-    )
+    sealed = None if given.body is None else vault.seal(given.body.encode(), about=_about(principal, used))
     stored = await db.value(
         "insert into idempotency_keys (tenant_id, principal_id, route, key, digest, status, headers, answer)"
         " values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)"
@@ -118,10 +113,6 @@ async def store_answer(db: Db, principal: Principal, used: IdempotencyKey, given
     )
     if not stored:
         raise AnsweredElsewhere
-
-
-def _unpacked(packed: bytes) -> str:
-    return zlib.decompress(packed).decode()
 
 
 def _place(principal: Principal, used: IdempotencyKey) -> tuple[object, object, str, str]:

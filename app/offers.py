@@ -5,7 +5,6 @@ Here each is matched with the caller by the very function that the writes enforc
 the same text, so nearly every match is remembered.
 """
 
-import re
 from functools import lru_cache
 from uuid import UUID
 
@@ -15,13 +14,22 @@ import orjson
 from domain.actors import SYSTEM_ID, Actor
 from domain.verdicts import Verdict, shown
 
-_STORED = re.compile(r'"allowed_transitions":\{"@": ?(\[.*?\]), ?"@@": ?0\}')
+_KEY = '"allowed_transitions":'
+_BEGIN = _KEY + '{"@": '  # as PostgreSQL prints what was jsonb; inside a string the quotes would be escaped
+_END = ', "@@": 0}'
 _decode = msgspec.json.Decoder(list[Verdict]).decode
 
 
 def show_offers(text: str, roles: frozenset[str], person_id: UUID | None) -> str:
     """The JSON text with every list of stored verdicts replaced by what this caller may do."""
-    return _STORED.sub(lambda found: f'"allowed_transitions":{_shown(found[1], roles, person_id)}', text)
+    first, *framed = text.split(_BEGIN)
+    if not framed:
+        return text
+    parts = [first]
+    for piece in framed:
+        stored, _, rest = piece.partition(_END)
+        parts += (_KEY, _shown(stored, roles, person_id), rest)
+    return "".join(parts)
 
 
 @lru_cache(maxsize=16_384)

@@ -151,25 +151,25 @@ class Difference:
         self.rows: dict[str, list[dict[str, Any]]] = {}
         self.changes: dict[str, dict[str, dict[str, Any]]] = {}
         before, after = stored.before, stored.record
-        for name, (table, row_type, _, _) in PARTS.items():
+        for name, (table, _, _, _) in PARTS.items():
             old = getattr(before, name) if before is not None else _EMPTY
             for key, row in getattr(after, name).items():
-                self._compare(table, row_type, key, old.get(key), row)
+                self._compare(table, key, old.get(key), row)
         if before is None or before.incident != after.incident or self.rows:
             if before is not None:
                 after.incident.version = before.incident.version + 1
             old_header = before.incident if before is not None else None
-            self._compare("incidents", Incident, str(after.incident.id), old_header, after.incident)
+            self._compare("incidents", str(after.incident.id), old_header, after.incident)
 
-    def _compare(self, table: str, row_type: type[Row], key: str, old: Row | None, row: Row) -> None:
+    def _compare(self, table: str, key: str, old: Row | None, row: Row) -> None:
         if old == row:
             return
-        names = _columns(row_type)
-        self.rows.setdefault(table, []).append({name: getattr(row, name) for name in names})
+        whole = structs.asdict(row)
+        self.rows.setdefault(table, []).append(whole)
         if old is None:
             changed: dict[str, Any] = msgspec.to_builtins(row)
         else:
-            changed = {n: v for n in names if (v := getattr(row, n)) != getattr(old, n)}
+            changed = {name: value for name, value in whole.items() if value != getattr(old, name)}
         changed.pop("allowed", None)
         if changed:
             generation = f"{row.generation}/" if isinstance(row, StepRun | ActionRun) else ""

@@ -112,7 +112,7 @@ def _who(view: View, notification: Notification, transition: str) -> tuple[Who, 
         managers = frozenset({manager.manager_id} if manager is not None and manager.manager_id else ())
         writers_of_it = [author, *notification.editor_ids]
         return Who(APPROVERS, managers), list(with_stand_ins(view.change.around.people, writers_of_it))
-    if transition == "not_required" and notification.kind in APPROVED_KINDS:
+    if transition == "not_required":
         return RISK_OWNER, []
     persons = {author} | ({notification.approved_by} if notification.approved_by else set())
     return Who(writers(view.change, notification.action_id).roles, frozenset(persons)), []

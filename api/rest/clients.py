@@ -198,7 +198,7 @@ async def edit_client(call: Call, id: UUID, given: ClientEdit) -> Response:
 @routes.put(
     "/clients/by-reference/{system}/{instance}/{external_id:path}",
     summary="Create or update a client by reference",
-    **declares("client.write", answer=Client, refuses=[409]),
+    **declares("client.write", answer=Client, also=201, refuses=[409]),
 )
 async def put_by_reference(
     call: Call,

@@ -89,7 +89,8 @@ async def ask(call: Call, incident_id: str, body: ErasureIn) -> Response:
     async def use_case(db: Db, principal: Principal) -> Answer:
         of_incident = await visible_incident(db, incident_ref(incident_id))
         made = await request_erasure(db, principal, of_incident, wanted)
-        return answer(await _read(made, db, principal), status=201)
+        location = f"/v1/incidents/{of_incident}/erasures/{made}"
+        return answer(await _read(made, db, principal), status=201, location=location)
 
     return await call.write("erase.request", use_case)
 

@@ -254,7 +254,7 @@ async def report(call: Call, body: ReportIn) -> Response:
 
 @routes.put(
     "/incidents/by-reference/{system}/{instance}/{external_id:path}",
-    **declares(("incident.report", "incident.edit", "incident.edit_facts"), answer=Incident, refuses=[409]),
+    **declares(("incident.report", "incident.edit", "incident.edit_facts"), answer=Incident, also=201, refuses=[409]),
 )
 async def upsert(call: Call, system: str, instance: str, external_id: str, body: ReportIn) -> Response:
     """Create or update the incident that carries this external reference; absent members stay as they are."""
@@ -388,7 +388,14 @@ async def transition(call: Call, incident_id: str, body: IncidentTransition) -> 
     return await call.write(None, use_case)
 
 
-@routes.get("/incidents/counts", **declares("incident.read", answer=None))
+class Counts(Out):
+    """How many there are, in all and for each combination of the groups asked for."""
+
+    total: int
+    counts: list[JsonObject]
+
+
+@routes.get("/incidents/counts", **declares("incident.read", answer=Counts))
 async def counts(call: Call, group_by: Annotated[str, Query(max_length=100)] = "status") -> Response:
     """How many incidents there are, by status, severity, playbook or client."""
     return await call.read("incident.read", lambda db, principal: read_counts(db, "incident", group_by.split(",")))

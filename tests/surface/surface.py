@@ -138,7 +138,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/incidents": {"title": "Prompt with customer data"},
     "PUT /v1/incidents/by-reference/{system}/{instance}/{external_id}": {"title": "Prompt with customer data"},
     "POST /v1/incidents/{incident_id}/transitions": {"transition": "hold", "reason": SENTENCE, "waiting_for": "vendor"},
-    "PUT /v1/incidents/{incident_id}/documentation/{item}": {"discovery_method": "self_report"},
+    "PUT /v1/incidents/{incident_id}/documentation/{item}": {
+        "discovered_by": "Ann Alder",
+        "discovery_method": "self_report",
+    },
     "POST /v1/risks/{ref}/revisions": {"decision": "no_change", "reason": SENTENCE},
     "PUT /v1/clients/by-reference/{system}/{instance}/{external_id}": {"name": "Client by reference"},
     "POST /v1/incidents/{incident_id}/erasures": {"fields": ["/incident/summary"], "reason": SENTENCE},
