@@ -440,5 +440,21 @@ async def page(
 
 
 FILTERS = frozenset(
-    ["status", "severity", "playbook", "client_id", "control", "sla_state", "assignee", "label", "q", "discovered_from", "discovered_to", "reported_from", "reported_to", "external_id", "exercise"]
+    [
+        "status",
+        "severity",
+        "playbook",
+        "client_id",
+        "control",
+        "sla_state",
+        "assignee",
+        "label",
+        "q",
+        "discovered_from",
+        "discovered_to",
+        "reported_from",
+        "reported_to",
+        "external_id",
+        "exercise",
+    ]
 )
