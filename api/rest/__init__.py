@@ -20,6 +20,7 @@ from api.rest import (
     participants,
     people,
     playbooks,
+    reports,
     risks,
     service_accounts,
     settings,
@@ -31,6 +32,7 @@ from api.rest import (
 )
 
 ROUTERS: list[APIRouter] = [
+    reports.routes,
     incidents.routes,
     steps.routes,
     actions.routes,

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import msgspec
 from fastapi import Query
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
 from api.calls import Call
-from api.fields import AllowedTransition, In, Instant, JsonObject, Name, Out, Overrides, Reason, Text, Url, Word
+from api.fields import AllowedTransition, In, Instant, JsonObject, Name, Out, Overrides, Reason, Text, Word
 from api.lists import answer_page, with_parts
 from api.rest.steps import Step
 from api.routing import declares, router
@@ -21,10 +21,7 @@ from app.database import Db
 from app.incidents import (
     change_incident,
     check_if_match,
-    find_by_reference,
     incident_ref,
-    lock_reference,
-    open_incident,
     require,
 )
 from app.listing import read_counts
@@ -37,51 +34,11 @@ from domain.doings import require_reason
 from domain.glossary import DiscoveryMethod, DocumentState, IncidentStatus, Involvement, Precision, Severity
 from domain.incidents import HeaderEdit, IncidentCommand, edit_header, transition_incident
 from domain.participants import name_person_concerned
-from domain.refusals import Conflict
-from domain.reporting import Reference as KnownReference
-from domain.reporting import Report, add_reference
 from domain.severities import adjust_severity
 
 routes = router("Incidents")
 
 Number = Annotated[str, StringConstraints(max_length=60)]
-
-
-class ReferenceIn(In):
-    """A ticket or alert elsewhere."""
-
-    system: Word
-    id: Annotated[str, StringConstraints(min_length=1, max_length=500)]
-    instance: Word = "-"
-    key: Annotated[str, StringConstraints(max_length=500)] | None = None
-    url: Url | None = None
-
-
-class ReportIn(In):
-    """A report. Only `title` or `summary` is required; with a playbook that the caller may declare, it is declared."""
-
-    title: Name | None = None
-    summary: Text | None = None
-    playbook: Word | None = None
-    discovered_at: Instant | None = None
-    discovered_at_precision: Precision | None = None
-    discovered_by: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
-    discovery_method: DiscoveryMethod | None = None
-    client_ids: Annotated[list[UUID], Field(default_factory=list, max_length=200)]
-    ai_systems: Annotated[list[JsonObject], Field(default_factory=list, max_length=50)]
-    ai_elements: Annotated[list[Name], Field(default_factory=list, max_length=50)]
-    facts: Annotated[dict[str, Any], Field(default_factory=dict, max_length=60)]
-    labels: Annotated[list[Word], Field(default_factory=list, max_length=50)]
-    person_concerned_id: UUID | None = None
-    primary_risk: Word | None = None
-    external_references: Annotated[list[ReferenceIn], Field(default_factory=list, max_length=20)]
-    exercise: bool = False
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "ReportIn":
-        if self.title is None and self.summary is None:
-            raise ValueError("give a title or a summary")
-        return self
 
 
 class PersonOrText(Out):
@@ -237,58 +194,6 @@ async def answer_incident(
     return answer(text, status=status, location=location, version=version)
 
 
-@routes.post(
-    "/incidents",
-    **declares(("incident.report", "incident.report_declaring"), answer=Incident, status=201, refuses=[409]),
-)
-async def report(call: Call, body: ReportIn) -> Response:
-    """Report an incident."""
-    given = msgspec.convert(body.model_dump(), Report)
-
-    async def use_case(db: Db, principal: Principal) -> Answer:
-        incident_id = await open_incident(db, principal, given)
-        return await answer_incident(db, principal, incident_id, 1, status=201)
-
-    return await call.write("incident.report", use_case)
-
-
-@routes.put(
-    "/incidents/by-reference/{system}/{instance}/{external_id:path}",
-    **declares(("incident.report", "incident.edit", "incident.edit_facts"), answer=Incident, also=201, refuses=[409]),
-)
-async def upsert(call: Call, system: str, instance: str, external_id: str, body: ReportIn) -> Response:
-    """Create or update the incident that carries this external reference; absent members stay as they are."""
-    named = ReferenceIn(system=system, instance=instance, id=external_id)
-
-    async def use_case(db: Db, principal: Principal) -> Answer:
-        await lock_reference(db, system, instance, external_id)
-        found = await find_by_reference(db, system, instance, external_id)
-        if found is None:
-            others = [
-                r for r in body.external_references if (r.system, r.instance, r.id) != (system, instance, external_id)
-            ]
-            whole = body.model_copy(update={"external_references": [named, *others]})
-            incident_id = await open_incident(db, principal, msgspec.convert(whole.model_dump(), Report))
-            return await answer_incident(db, principal, incident_id, 1, status=201)
-        record = await change_incident(db, principal, found, lambda change: _update(change, body))
-        return await answer_incident(db, principal, found, record.incident.version)
-
-    return await call.write("incident.report", use_case)
-
-
-def _update(change: Change, body: ReportIn) -> None:
-    incident = change.record.incident
-    if incident.status in ("closed", "rejected"):
-        current = {"id": str(incident.id), "number": incident.number, "status": incident.status}
-        raise Conflict(f"{incident.number} is {incident.status}.", code="incident-closed", current=current)
-    sent = body.model_fields_set
-    _edit(change, IncidentEdit(**{n: getattr(body, n) for n in sent if n in IncidentEdit.model_fields}))
-    known = {(r.system, r.instance, r.external_id) for r in change.record.external_references.values()}
-    for reference in body.external_references:
-        if (reference.system, reference.instance, reference.id) not in known:
-            add_reference(change, msgspec.convert(reference.model_dump(), KnownReference))
-
-
 class IncidentEdit(In):
     """What may change in the header; absent members stay. `facts` are merged, `ai_systems` replaces D03."""
 
@@ -312,7 +217,8 @@ class IncidentEdit(In):
 HEADER = ("title", "summary", "client_ids", "labels", "ai_elements", "impact_types")
 
 
-def _edit(change: Change, body: IncidentEdit) -> None:
+def apply_edit(change: Change, body: IncidentEdit) -> None:
+    """Make the changes a caller sent. Raises Forbidden, Conflict or Invalid."""
     declared = change.record.incident.declared_at is not None
     facts_only = body.model_fields_set <= {"facts", "summary", "reason"}
     before = "incident.edit_reported" if not declared else "incident.edit"
@@ -341,7 +247,7 @@ async def edit(call: Call, incident_id: str, body: IncidentEdit) -> Response:
 
     def apply(change: Change) -> None:
         check_if_match(change, call.if_match)
-        _edit(change, body)
+        apply_edit(change, body)
 
     async def use_case(db: Db, principal: Principal) -> Answer:
         record = await change_incident(db, principal, incident_ref(incident_id), apply)

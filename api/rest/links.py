@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from api.calls import Call
 from api.fields import In, Out, Reason
-from api.rest.incidents import Reference, ReferenceIn
+from api.rest.incidents import Reference
+from api.rest.reports import ReferenceIn
 from api.routing import declares, router
 from api.shapes import shape_of
 from app.answers import Answer, answer
