@@ -4,8 +4,8 @@ A route takes `call: Call` and hands over a function that does the work with an 
 idempotency, permissions, repeating after a lost race, and recording a gate's refusal happen here and nowhere else.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends
@@ -62,8 +62,8 @@ class CallOfRequest:
     async def write(self, operation: str | None, use_case: UseCase, *, body_digest: bytes | None = None) -> Response:
         """Do `use_case` in one transaction and answer what it returned.
 
-        `operation` is a row of the permission table: who may never do it is refused with 403 before any work (None: who
-        may do none of the rows that the route declares; the use case decides the rest). `body_digest` stands for a body that was streamed.
+        `operation` is a row of the permission table: who may never do it is refused with 403 before any work (None: the
+        use case decides alone). `body_digest` stands for a body that was streamed.
         """
         key = await self._idempotency_key(body_digest)
         principal: Principal | None = None
@@ -77,7 +77,7 @@ class CallOfRequest:
                 stored = await find_answer(db, principal, key, self.vault)
                 if stored is not None:
                     return stored
-            _check(operation, principal, self.request)
+            _check(operation, principal)
             await wall(db, principal)
             given = await use_case(db, principal)
             if key:
@@ -103,7 +103,7 @@ class CallOfRequest:
 
         async def work(db: Db) -> str | bytes | Page | Answer | Response | None:
             principal, _ = await self._keeper.authenticate(db, self.request)
-            _check(operation, principal, self.request)
+            _check(operation, principal)
             await wall(db, principal)
             return await query(db, principal)
 
@@ -124,7 +124,7 @@ class CallOfRequest:
 
         async def work(db: Db) -> Principal:
             principal, _ = await self._keeper.authenticate(db, self.request)
-            _check(operation, principal, self.request)
+            _check(operation, principal)
             return principal
 
         return await self.database.run(self.tenant_id, work, read_only=True)
@@ -160,14 +160,6 @@ def respond(given: Answer) -> Response:
     return Response(given.body, given.status, given.headers, None if given.body is None else JSON)
 
 
-def _check(operation: str | None, principal: Principal, request: Request) -> None:
-    """Refuse who may do none of it, whatever the state: `operation`, or the rows that the route declares."""
-    rows = [operation] if operation is not None else _declared(request)
-    if rows and not any(may_ever(row, principal.roles, principal.kind) for row in rows):
-        raise Forbidden(f"None of your roles allows `{rows[0]}`. The permission table says which do.")
-
-
-def _declared(request: Request) -> Sequence[str]:
-    extra: dict[str, Any] = getattr(request.scope.get("route"), "openapi_extra", None) or {}
-    rows: str | Sequence[str] = extra.get("x-operation") or ()
-    return [rows] if isinstance(rows, str) else rows
+def _check(operation: str | None, principal: Principal) -> None:
+    if operation is not None and not may_ever(operation, principal.roles, principal.kind):
+        raise Forbidden(f"None of your roles allows `{operation}`. The permission table says which do.")
