@@ -92,6 +92,7 @@ class HookLimits:
     openapi_extra={
         "x-public": True,
         "x-streamed": True,
+        "x-refuses": [401],
         "requestBody": {"description": "What the system sends.", "content": {"*/*": {"schema": {}}}},
     },
 )

@@ -91,10 +91,11 @@ def openapi(api: FastAPI) -> dict[str, Any]:
 
 
 def _put_right(method: str, operation: dict[str, Any]) -> None:
-    refuses = {*ALWAYS, *operation.pop("x-refuses", [])}
+    refuses = {*ALWAYS}
     if operation.pop("x-public", False):
         operation["security"] = []
         refuses -= {401, 403}
+    refuses |= set(operation.pop("x-refuses", []))
     if "requestBody" in operation:
         refuses |= {408, 413, 415}
     if method in {"patch", "put"}:

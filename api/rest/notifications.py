@@ -91,11 +91,11 @@ class NotificationIn(In):
 class NotificationEdit(In):
     """What to change; absent members stay. Editing after approval returns it to draft."""
 
-    audience: Name | None = None
-    channel: Name | None = None
-    recipients: Recipients | None = None
-    subject: Name | None = None
-    body: Text | None = None
+    audience: Name = Field(default="")
+    channel: Name = Field(default="")
+    recipients: Recipients = Field(default_factory=list)
+    subject: Name = Field(default="")
+    body: Text = Field(default="")
     client_id: UUID | None = None
     obligation_id: UUID | None = None
 
