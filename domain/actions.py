@@ -88,7 +88,7 @@ def judge_action(
     barred: list[UUID] = []
     if transition == "approve" and run.status == "unavailable":
         who, barred = RISK_OWNER, with_stand_ins(view.change.around.people, [run.recorded_by, run.performed_by])
-    elif transition == "approve":
+    elif transition == "approve" and action.approvals_from:
         given = [UUID(str(a["person_id"])) for a in run.approvals]
         who, barred = _next_approvers(action, run), with_stand_ins(view.change.around.people, given)
     state = _state_against(view, action, run, transition)

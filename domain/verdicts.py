@@ -62,21 +62,24 @@ def verdict(
     return made
 
 
-def matches(judged: Verdict, actor: Actor) -> bool:
-    """Whether the person part of the verdict lets this actor through."""
-    if judged.needs_person and actor.kind != "person":
-        return False
+def eligible(judged: Verdict, actor: Actor) -> bool:
+    """Whether such a caller may do it at all: by role or by name, and as a person where one is needed."""
     if actor.kind == "system":
         return True
-    if actor.kind == "person" and actor.id in judged.not_persons:
+    if judged.needs_person and actor.kind != "person":
         return False
     return bool(actor.roles.intersection(judged.any_role)) or actor.id in judged.only_persons
 
 
+def matches(judged: Verdict, actor: Actor) -> bool:
+    """Whether the person part of the verdict lets this actor through, four eyes included."""
+    return eligible(judged, actor) and not (actor.kind == "person" and actor.id in judged.not_persons)
+
+
 def shown(judged: Verdict, actor: Actor) -> dict[str, Any]:
-    """A verdict as this caller sees it: the state speaks first, then who calls, then the gate."""
+    """A verdict as this caller sees it: who may at all speaks first, then the state, four eyes, and the gate."""
     permit = judged.permit
-    if permit != "state" and not matches(judged, actor):
+    if not eligible(judged, actor) or (permit != "state" and not matches(judged, actor)):
         return {"transition": judged.transition, "permit": "person", "gate": None, "message": None, "missing": []}
     missing = [{"kind": m.kind, "ref": m.ref, "message": m.message, "href": m.href} for m in judged.missing]
     told = {"gate": judged.gate, "message": judged.message, "missing": missing}
@@ -86,23 +89,22 @@ def shown(judged: Verdict, actor: Actor) -> dict[str, Any]:
 def enforce(judged: Verdict, actor: Actor, current: Mapping[str, Any]) -> None:
     """Let the operation pass, or raise the refusal that the verdict stands for.
 
-    Raises Conflict for the wrong state, Forbidden for the wrong caller, GateRefused for a gate, four eyes included.
+    Raises Forbidden for the wrong caller, Conflict for the wrong state, GateRefused for a gate, four eyes included.
     """
-    if judged.permit == "state":
-        raise Conflict(judged.message or "This is not possible in this state.", current=current)
     if judged.needs_person and actor.kind == "service_account":
         raise Forbidden("Only a person can do this: use the personal key of somebody who holds the role.")
-    if not matches(judged, actor):
-        eligible = bool(actor.roles.intersection(judged.any_role)) or actor.id in judged.only_persons
-        if eligible and actor.id in judged.not_persons:
-            raise GateRefused(
-                f"Somebody else has to {judged.transition} here: segregation of duties compares persons, not keys.",
-                gate=SEGREGATION,
-                missing=[Missing("person", judged.transition, "Another person than you with the role has to do it.")],
-                current=current,
-            )
+    if not eligible(judged, actor):
         roles = ", ".join(judged.any_role) or "a named person"
         raise Forbidden(f"Your roles do not allow {judged.transition} here. It takes: {roles}.")
+    if judged.permit == "state":
+        raise Conflict(judged.message or "This is not possible in this state.", current=current)
+    if not matches(judged, actor):
+        raise GateRefused(
+            f"Somebody else has to {judged.transition} here: segregation of duties compares persons, not keys.",
+            gate=SEGREGATION,
+            missing=[Missing("person", judged.transition, "Another person than you with the role has to do it.")],
+            current=current,
+        )
     if judged.permit == "gate":
         raise GateRefused(
             judged.message or "A gate refuses this.", gate=judged.gate, missing=judged.missing, current=current
