@@ -38,7 +38,7 @@ _DIFFERENCES = """
 SELECT f.key, n.name, f.stored IS NULL AS gone FROM (
     SELECT r.key, r.columns, to_jsonb(jsonb_populate_record(NULL::{table}, r.columns)) AS folded,
            (SELECT to_jsonb(t) FROM {table} t WHERE t.tenant_id = $1 AND {place}) AS stored
-    FROM jsonb_to_recordset($2::jsonb) AS r(key text, row text, generation integer, columns jsonb)) f,
+    FROM jsonb_to_recordset($2::jsonb) AS r(key text, row text, generation integer, columns jsonb) OFFSET 0) f,
     LATERAL (SELECT jsonb_object_keys(f.columns) AS name) n
 WHERE f.stored IS NULL OR f.folded -> n.name IS DISTINCT FROM f.stored -> n.name
 """
