@@ -139,9 +139,13 @@ class Rig:
         return found
 
     async def settle(self, seconds: float = 1.0) -> None:
-        """Let the database write out what it holds, so that one figure does not pay for the one before."""
+        """Let the database write out what it holds and look at what it has, as it does by itself once a minute.
+
+        Otherwise one figure would pay for the one before, and plans would be made for tables that were empty.
+        """
         connection = await asyncpg.connect(self.postgres.superuser_dsn(DATABASE))
         try:
+            await connection.execute("VACUUM (ANALYZE)")
             await connection.execute("CHECKPOINT")
         finally:
             await connection.close()
