@@ -47,8 +47,7 @@ async def copy_incident(
             await connection.execute(
                 "UPDATE tenants SET next_number = $2 WHERE tenant_id = $1", tenant_id, taken + count
             )
-            ids = [row["id"] for row in await connection.fetch("SELECT id FROM copies ORDER BY n")]
-        return ids
+            return [row["id"] for row in await connection.fetch("SELECT id FROM copies ORDER BY n")]
     finally:
         await connection.close()
 
