@@ -49,7 +49,8 @@ def judge_sign_off(view: View) -> Verdict:
     missing = [] if state else closing_gaps(change)
     if missing:
         gate = ("G-ALL-2", "The record is not complete yet; see what is missing.", missing)
-    return verdict("sign_off", FIRST if first else SECOND, state=state, gate=gate, not_persons=barred)
+    who = Who(FIRST.roles | SECOND.roles) if state else FIRST if first else SECOND
+    return verdict("sign_off", who, state=state, gate=gate, not_persons=barred)
 
 
 def sole_doer(change: Change) -> Any:

@@ -21,7 +21,8 @@ def clean_filename(name: str) -> str:
     spaced = re.sub(r"\s+", " ", last)
     # Categories C*: control, format (direction overrides hide an extension), surrogates, private use, unassigned.
     visible = "".join(c for c in spaced if not unicodedata.category(c).startswith("C"))
-    clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", visible)).strip(" .")
+    joined = re.sub(" +", " ", visible)  # what stood between two spaces may be gone
+    clean = _UNSAFE.sub("_", unicodedata.normalize("NFC", joined)).strip(" .")
     if not clean:
         return NAMELESS
     if _DEVICES.match(clean):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import asyncpg
+import hypothesis
 import pytest
 
 from tests import cluster as clusters
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from app.database import Database
     from app.settings import Settings
+
+# The same examples in every run of a commit: a failure belongs to the change, never to the dice.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("steady")
 
 _CLUSTER = pytest.StashKey[clusters.Cluster]()
 
