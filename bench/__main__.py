@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import signal
 from pathlib import Path
+from statistics import median
 
 import asyncpg
 import uvloop
@@ -16,6 +17,7 @@ from bench.machine import facts
 from bench.rig import DATABASE, Rig
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+BUSY = 0.85  # share of a core from which a server counts as its own limit
 SECTIONS = ("starts", "ratios", "crowd", "statements", "lists", "memory", "idle")
 
 
@@ -95,16 +97,21 @@ class Run:
         return self.console.status(what) if self.console.is_terminal else contextlib.nullcontext()
 
     def remarks(self) -> list[str]:
-        """What a reader must know about the generator and the cores."""
+        """What a reader must know about who was waited for."""
         found = []
         for one in self.comparisons:
-            loads = [ours.server_load for _, ours in one.pairs]
-            if sorted(loads)[len(loads) // 2] < 0.85:
-                share = sorted(loads)[len(loads) // 2]
+            share = median(ours.server_load for _, ours in one.pairs)
+            if share < BUSY:
                 found.append(
-                    f"{one.name}: the server used {share:.0%} of its core; PostgreSQL and the generator, on the other "
-                    "one, were the limit."
+                    f"{one.name}: the server used {share:.0%} of its core; it waited for PostgreSQL, for a lock or for "
+                    "its turn on the machine."
                 )
+        floors = [floor.server_load for one in self.comparisons for floor, _ in one.pairs]
+        if floors and median(floors) < BUSY:
+            found.append(
+                f"The floor itself used {median(floors):.0%} of its core: the machine was not ours alone, or its other "
+                "core was the limit. Take the ratio of processor times for the ratio."
+            )
         return found
 
 

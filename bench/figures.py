@@ -76,6 +76,10 @@ class Comparison:
             :120
         ]
 
+    def cpu_ratio(self) -> float:
+        """The floor's processor time per request by ours."""
+        return median(floor.server_us for floor, _ in self.pairs) / median(own.server_us for _, own in self.pairs)
+
     def detail(self) -> list[str]:
         """A row of the table of costs: medians over the runs."""
         ours = [one for _, one in self.pairs]

@@ -36,7 +36,7 @@ def facts(database: asyncpg.Connection) -> dict[str, str]:
     """What a reader needs to know to compare two tables of results."""
     version = database.get_server_version()
     return {
-        "Processor": f"{_processor()}, {len(os.sched_getaffinity(0))} cores of {os.cpu_count()} usable",
+        "Processor": f"{_processor()}, {os.cpu_count()} cores",
         "Memory": f"{os.sysconf('SC_PHYS_PAGES') * PAGE_BYTES / 2**30:.1f} GiB",
         "System": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),

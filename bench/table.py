@@ -18,6 +18,7 @@ COSTS = (
     "database us",
     "server core",
     "generator",
+    "floor us / ours",
 )
 HEAD = """# Benchmark
 
@@ -76,15 +77,16 @@ def write(
     parts.append(
         "`server us` and `database us` are processor time per request, of the API process and of all PostgreSQL"
         " processes; `server core` and `generator` are the shares of a core that the API process and the load generator"
-        " used.\n"
+        " used. `floor us / ours` is the ratio of the two servers' processor time per request: what the ratio of rates"
+        " would be if nothing but the server were ever waited for, the steadier figure on a machine that is shared.\n"
     )
     parts += [f"- {remark}\n" for remark in remarks]
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
 def _rows(comparisons: Sequence[Comparison]) -> list[list[str]]:
-    rows = [one.detail() for one in comparisons]
-    floors = {one.floor_name: one.floor_detail() for one in comparisons}
+    rows = [[*one.detail(), f"{one.cpu_ratio():.2f}"] for one in comparisons]
+    floors = {one.floor_name: [*one.floor_detail(), ""] for one in comparisons}
     return [*floors.values(), *rows]
 
 
