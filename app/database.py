@@ -338,7 +338,8 @@ def _away(error: BaseException) -> DatabaseAway | None:
         return DatabaseBusy("the database took too long")
     if isinstance(error, _AWAY):
         return DatabaseAway("the database is away")
-    if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
+    # A connection that the server ended is closed, or the pool has taken it back already: the same loss.
+    if isinstance(error, asyncpg.InterfaceError) and ("clos" in str(error) or "released" in str(error)):
         return DatabaseAway("the database connection was lost")
     return None
 
