@@ -6,6 +6,7 @@ from api import hooks
 from api.rest import (
     actions,
     clients,
+    controls,
     documentation,
     erasures,
     evidence,
@@ -49,6 +50,7 @@ ROUTERS: list[APIRouter] = [
     sign_off.routes,
     work.routes,
     playbooks.routes,
+    controls.routes,
     risks.routes,
     clients.routes,
     keys.routes,

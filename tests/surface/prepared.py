@@ -27,6 +27,7 @@ FIXED = {
     "action_id": "DL.1.1",
     "item": "D02",
     "ref": "AR-001",
+    "control_id": "CC7.3",
     "system": "jira",
     "instance": "-",
 }
