@@ -13,7 +13,7 @@ from domain.doings import Claim, Doing, require_reason, settle_claim
 from domain.fact_sheet import set_fact
 from domain.gating import View, is_fulfilled, refusal_of, speaking
 from domain.overrides import Override, pass_or_refuse, verify_alone
-from domain.playbooks import Action, Step
+from domain.playbooks import Action, Input, Step
 from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors, with_stand_ins
@@ -75,10 +75,11 @@ def judge_action(
     transition: str,
     who: Who | None = None,
     lifted: frozenset[str] = frozenset(),
+    said: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """What `transition` of this action would answer now, persons and the gates in `lifted` left open.
 
-    `who` are its actors, if known already.
+    `who` are its actors, if known already; `said` is the outcome and the inputs that gates may look at.
     """
     run = view.record.actions[action.id]
     if transition == "skip":
@@ -92,7 +93,7 @@ def judge_action(
         given = [UUID(str(a["person_id"])) for a in run.approvals]
         who, barred = _next_approvers(action, run), with_stand_ins(view.change.around.people, given)
     state = _state_against(view, action, run, transition)
-    gate = None if state else _gate_against(view, action, run, transition, lifted)
+    gate = None if state else _gate_against(view, action, run, transition, lifted, said or {})
     return verdict(transition, who, state=state, gate=gate, not_persons=barred)
 
 
@@ -158,7 +159,7 @@ def _fulfilment(action: Action) -> str:
 
 
 def _gate_against(
-    view: View, action: Action, run: ActionRun, transition: str, lifted: frozenset[str]
+    view: View, action: Action, run: ActionRun, transition: str, lifted: frozenset[str], said: Mapping[str, Any]
 ) -> tuple[str, str, list[Missing]] | None:
     if transition == "skip":
         for gate in view.change.playbook.gates if view.change.playbook else ():
@@ -170,7 +171,8 @@ def _gate_against(
         return None
     if transition not in ("complete", "approve") or run.status == "unavailable":
         return None
-    gates = [g for g in speaking(view, {"kind": "action.complete", "action": action.id}) if g.id not in lifted]
+    event = {"kind": "action.complete", "action": action.id, **said}
+    gates = [g for g in speaking(view, event) if g.id not in lifted]
     if gates:
         return refusal_of(view, gates[0])
     if action.type == "evidence" and not _usable_evidence(view, action):
@@ -194,10 +196,10 @@ def transition_action(change: Change, action_id: str, command: ActionCommand) ->
     if playbook is None or found is None or action_id not in change.record.actions:
         raise NotFound
     step, run = playbook.step(found.step_id), change.record.actions[action_id]
-    view, current = View(change), action_state(change, run)
+    view, current, said = View(change), action_state(change, run), _said(found, command)
 
     def judged(lifted: frozenset[str] = frozenset()) -> Verdict:
-        return judge_action(view, step, found, command.transition, lifted=lifted)
+        return judge_action(view, step, found, command.transition, lifted=lifted, said=said)
 
     pass_or_refuse(change, judged(), command.overrides, current, judged, action_id=action_id, step_id=step.id)
     _EFFECTS[command.transition](change, step, found, run, command)
@@ -238,6 +240,16 @@ def _complete(change: Change, step: Step, action: Action, run: ActionRun, comman
         verify_alone(change, command.overrides)
 
 
+def _said(action: Action, command: ActionCommand) -> dict[str, Any]:
+    """What the caller says, for gates to judge; nothing as long as it does not fit and is refused for that."""
+    try:
+        _check_outcome(action, command.outcome)
+        _check_inputs(action, command.inputs)
+    except Invalid:
+        return {}
+    return {"outcome": command.outcome or "", "inputs": dict(command.inputs)}
+
+
 def _check_outcome(action: Action, outcome: str | None) -> None:
     if action.outcomes and outcome not in action.outcomes:
         choices = ", ".join(action.outcomes)
@@ -264,6 +276,21 @@ def _attach(change: Change, action: Action, run: ActionRun, command: ActionComma
 
 def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself."""
+    known = _check_inputs(action, inputs)
+    values: dict[str, Any] = {}
+    for name, value in inputs.items():
+        wanted, pointer = known[name], f"/inputs/{name}"
+        if wanted.document is not None:
+            _fill_document(change, wanted.document, wanted.member, value, pointer)
+        elif wanted.fact is not None:
+            set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
+        else:
+            values[name] = value
+    return values or None
+
+
+def _check_inputs(action: Action, inputs: Mapping[str, Any]) -> dict[str, Input]:
+    """The inputs of the action by name. Raises Invalid for one that is unknown, missing or does not fit its schema."""
     known = {wanted.name: wanted for wanted in action.inputs}
     errors = [InputError(f"/inputs/{name}", "is no input of this action") for name in inputs if name not in known]
     errors += [
@@ -273,17 +300,9 @@ def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> di
     ]
     if errors:
         raise Invalid(f"{errors[0].pointer} {errors[0].reason}.", errors=errors)
-    values: dict[str, Any] = {}
     for name, value in inputs.items():
-        wanted, pointer = known[name], f"/inputs/{name}"
-        check_schema(wanted.schema, value, pointer)
-        if wanted.document is not None:
-            _fill_document(change, wanted.document, wanted.member, value, pointer)
-        elif wanted.fact is not None:
-            set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
-        else:
-            values[name] = value
-    return values or None
+        check_schema(known[name].schema, value, f"/inputs/{name}")
+    return known
 
 
 def _fill_document(change: Change, item_id: str, member: str | None, value: Any, pointer: str) -> None:

@@ -10,7 +10,9 @@ What `unless` and `required_if` can see (every key of the maps is always bound, 
     obligations     list of {rule, toward, outcome, decision, client_id}; `carried` is the decision of a duty whose
                     notice a follow-up owes
     evidence[id]    number of evidence items of that action
-    event           {kind, step, action, notification: {kind, action_id, reason}}, the operation that is asked for
+    event           {kind, step, action, outcome, inputs, notification: {kind, action_id, reason}}, the operation asked
+                    for; `inputs` and `outcome` are what the caller says, once they fit their schemas, and empty while
+                    only asked what would be possible: `!has(event.inputs.x) || ...` judges what is said and no more
     facts           by their own names
 """
 

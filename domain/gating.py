@@ -11,7 +11,14 @@ from domain.playbooks import Gate
 from domain.record import ActionRun, Obligation, Record
 from domain.refusals import Missing, MissingKind
 
-CONTENT_OF_NOTHING: dict[str, Any] = {"kind": "none", "step": "", "action": "", "notification": {}}
+CONTENT_OF_NOTHING: dict[str, Any] = {
+    "kind": "none",
+    "step": "",
+    "action": "",
+    "outcome": "",
+    "inputs": {},
+    "notification": {},
+}
 
 
 def is_fulfilled(action: ActionRun) -> bool:
@@ -50,7 +57,7 @@ class View:
 
     def variables(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Every name that an expression may use; unknown facts are left out."""
-        return {**self.facts[0], **self.parts, "event": dict(event)}
+        return {**self.facts[0], **self.parts, "event": {**CONTENT_OF_NOTHING, **event}}
 
     def required_done(self, step_id: str) -> bool:
         """Whether every required action of a step is fulfilled; a skipped one is not."""
@@ -148,7 +155,7 @@ class View:
                 if read is not None:
                     values.append(read(self, path))
                 elif root == "event":
-                    values.append(_frozen(_within(event, path)))
+                    values.append(_frozen(_within({**CONTENT_OF_NOTHING, **event}, path)))
                 else:
                     values.append(_frozen(_within(self.facts[0][root], path)) if root in self.facts[0] else _UNKNOWN)
             except (KeyError, IndexError, TypeError):
