@@ -12,6 +12,7 @@ from domain.actors import Actor
 from domain.deadlines import Calendar
 from domain.playbooks import Playbook
 from domain.record import ExceptionEntry, Record
+from domain.tools import Entry
 
 NOT_CONTENT = (
     *("gate.", "sla.", "sign_off.", "evidence.read", "incident.closed", "obligation.overdue", "delivery."),
@@ -82,6 +83,8 @@ class Change:
         self.around = around
         self.new_id = new_id
         self.events: list[Event] = []
+        self.tools: dict[UUID, Entry] = {}  # the tools that D03 names, where the playbook decides on them
+        self.tool_events: list[tuple[UUID, Event]] = []  # told on the streams of the tools, in the same transaction
         self.reconsider = record.incident.version == 1 and not record.obligations
         self._basis = self._duty_inputs()
 
@@ -109,6 +112,10 @@ class Change:
             if signature.voided_at is None and self.record.incident.closed_at is None:
                 signature.voided_at = self.now
                 self.events.append(Event("sign_off.voided", {"signature_id": signature.id, "because": kind}, self.now))
+
+    def tell_tool(self, tool_id: UUID, kind: str, /, **data: Any) -> None:
+        """Add an event to the stream of a tool."""
+        self.tool_events.append((tool_id, Event(kind, data, self.now)))
 
     def deviate(self, kind: str, reason: str, **where: Any) -> None:
         """Record an exception: a deviation that the auditor will see."""

@@ -10,6 +10,12 @@ What `unless` and `required_if` can see (every key of the maps is always bound, 
     obligations     list of {rule, toward, outcome, decision, client_id}; `carried` is the decision of a duty whose
                     notice a follow-up owes
     evidence[id]    number of evidence items of that action
+    tools           list of {id, name, status, standing, outcome, artifact, may_approve}: the entries of the tool
+                    register that D03 names, in playbooks with an action that `decides: tool` (else empty). `outcome` is
+                    what this incident decided for the tool ("" before), `artifact` whether what that outcome creates is
+                    there and whole, `standing` the outcome that the tool's present status stands for. A step that may
+                    not end without the artifacts:
+                    size(tools) >= 1 && tools.all(t, t.outcome == actions["SA.3.1"].outcome && t.artifact)
     event           {kind, step, action, outcome, inputs, notification: {kind, action_id, reason}}, the operation asked
                     for; `inputs` and `outcome` are what the caller says, once they fit their schemas, and empty while
                     only asked what would be possible: `!has(event.inputs.x) || ...` judges what is said and no more
@@ -35,7 +41,7 @@ class Operation(StrEnum):
     INCIDENT_CLOSE = "incident.close"
 
 
-VARIABLES = frozenset({"steps", "actions", "documents", "notifications", "obligations", "evidence", "event"})
+VARIABLES = frozenset({"steps", "actions", "documents", "notifications", "obligations", "evidence", "tools", "event"})
 """Names beside the facts that a condition may use."""
 
 

@@ -10,6 +10,7 @@ from domain.facts import scope_variables
 from domain.playbooks import Gate
 from domain.record import ActionRun, Obligation, Record
 from domain.refusals import Missing, MissingKind
+from domain.tools import failed_checks, missing_of_artifact, standing
 
 CONTENT_OF_NOTHING: dict[str, Any] = {
     "kind": "none",
@@ -69,7 +70,7 @@ class View:
 
     @cached_property
     def parts(self) -> dict[str, Any]:
-        """Steps, actions, documents, notifications, obligations and evidence, as conditions name them."""
+        """Steps, actions, documents, notifications, obligations, evidence and tools, as conditions name them."""
         record = self.record
         counts: dict[str, int] = dict.fromkeys(record.actions, 0)
         for item in record.evidence.values():
@@ -116,6 +117,7 @@ class View:
                 for o in record.obligations.values()
             ],
             "evidence": counts,
+            "tools": [dict(zip(TOOL_MEMBERS, tool, strict=True)) for tool in _of_tools(self, ())],
         }
 
     @property
@@ -212,11 +214,26 @@ def _of_notifications(view: View, path: tuple[Any, ...]) -> Any:
     return tuple((n.kind, n.status, n.client_id, n.action_id) for n in view.record.notifications.values())
 
 
+TOOL_MEMBERS = ("id", "name", "status", "standing", "outcome", "artifact", "may_approve")
+
+
+def _of_tools(view: View, path: tuple[Any, ...]) -> Any:
+    found = []
+    for entry in view.change.tools.values():
+        tool, decision = entry.tool, entry.decided_in(view.record.incident.id)
+        outcome = decision.outcome if decision is not None else ""
+        is_whole = bool(outcome) and not missing_of_artifact(tool, outcome)
+        may_approve = not failed_checks(entry, view.change.now)
+        found.append((str(tool.id), tool.name, tool.status, standing(tool), outcome, is_whole, may_approve))
+    return tuple(found)
+
+
 _READ: dict[str, Callable[[View, tuple[Any, ...]], Any]] = {
     "actions": _of_action,
     "steps": _of_step,
     "obligations": _of_duties,
     "notifications": _of_notifications,
+    "tools": _of_tools,
     "documents": lambda view, path: {"state": view.record.documents[path[0]].state}[path[1]],
     "evidence": lambda view, path: sum(1 for e in view.record.evidence.values() if e.action_id == path[0]),
 }
