@@ -2,29 +2,32 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from api.arguments import ABSENT
 from api.errors import BodyTimeout, Malformed, TooLarge, UnsupportedMediaType
 from api.strict_json import loads
 
 
-async def read_json(request: Request, *, bytes_max: int, stall_seconds: float, total_seconds: float) -> None:
-    """Read and check a JSON body; the framework finds bytes and value where it would have put them itself.
+async def read_json(request: Request, *, bytes_max: int, stall_seconds: float, total_seconds: float) -> Any:
+    """Read and check a JSON body: its value, ABSENT for an empty one. `request.body()` finds its bytes again.
 
-    An empty body is left to the model to refuse. Raises TooLarge, BodyTimeout, UnsupportedMediaType, Malformed and
+    Raises TooLarge, BodyTimeout, UnsupportedMediaType, Malformed and
     Invalid.
     """
     body = await read_body(request, bytes_max=bytes_max, stall_seconds=stall_seconds, total_seconds=total_seconds)
     request._body = body
-    if body:
-        kind, _, parameters = request.headers.get("content-type", "").partition(";")
-        kind = kind.strip().lower()
-        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-            raise UnsupportedMediaType("Send the body as `Content-Type: application/json`.")
-        if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
-            raise UnsupportedMediaType("JSON is UTF-8; leave the charset away.")
-        request._json = loads(body)
+    if not body:
+        return ABSENT
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedMediaType("Send the body as `Content-Type: application/json`.")
+    if "charset" in parameters.lower() and "utf-8" not in parameters.lower():
+        raise UnsupportedMediaType("JSON is UTF-8; leave the charset away.")
+    return loads(body)
 
 
 async def read_body(request: Request, *, bytes_max: int, stall_seconds: float, total_seconds: float) -> bytes:

@@ -148,7 +148,7 @@ class CallOfRequest:
         return f'<{self.request.scope["path"]}?{urlencode([*pairs, ("cursor", cursor)])}>; rel="next"'
 
 
-async def _call(request: Request) -> CallOfRequest:
+def _call(request: Request) -> CallOfRequest:
     return CallOfRequest(request)
 
 

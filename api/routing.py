@@ -3,19 +3,19 @@
 `router()` makes a router of such routes; `declares()` says of a route which operation of the permission table it is.
 """
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from typing import Any, get_origin
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from fastapi import APIRouter
-from fastapi._compat import ModelField
-from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from api.arguments import ABSENT, Arguments
 from api.bodies import read_json
 from api.doorkeeper import Doorkeeper
 from domain.refusals import InputError, Invalid, Refusal
@@ -60,22 +60,34 @@ class StrictRoute(APIRoute):
     """A route that accepts only what it declares. With `x-public` in `openapi_extra` it needs no credential; with
     `x-streamed` it reads its body itself."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        handle = self.get_route_handler()
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive, send)
+            await (await handle(request))(scope, receive, send)
+
+        self.app = answer  # without the framework's stacks for dependencies that end after the answer: there are none
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler FastAPI makes, with the strict reading before it."""
-        handle = super().get_route_handler()
-        extra = self.openapi_extra or {}
+        """The endpoint, with the strict reading before it."""
+        arguments, endpoint, extra = Arguments(self.dependant), self.endpoint, self.openapi_extra or {}
         is_public, reads_json = bool(extra.get("x-public")), self.body_field is not None and not extra.get("x-streamed")
-        known = _query_names(self.dependant)
+
+        async def handle(request: Request, keeper: Doorkeeper) -> Response:
+            pairs = _read_address(request, arguments.repeatable)
+            body = await _read_body(request, keeper) if reads_json else ABSENT
+            response: Response = await endpoint(**arguments.bind(request, pairs, body))
+            return response
 
         async def strict(request: Request) -> Response:
             keeper: Doorkeeper = request.app.state.keeper
             if is_public:
-                await _read(request, known, reads_json, keeper)
-                return await handle(request)
+                return await handle(request, keeper)
             keeper.admit(request)
             try:
-                await _read(request, known, reads_json, keeper)
-                return await handle(request)
+                return await handle(request, keeper)
             except (RequestValidationError, Refusal):
                 # A stranger learns only that it is one, whatever else is wrong with the request.
                 await keeper.prove(request)
@@ -84,21 +96,21 @@ class StrictRoute(APIRoute):
         return strict
 
 
-async def _read(request: Request, known: dict[str, bool], reads_json: bool, keeper: Doorkeeper) -> None:
-    _check_address(request, known)
-    if reads_json:
-        settings = keeper.settings
-        await read_json(
-            request,
-            bytes_max=settings.json_body_bytes_max,
-            stall_seconds=settings.body_stall_seconds,
-            total_seconds=settings.body_total_seconds,
-        )
+async def _read_body(request: Request, keeper: Doorkeeper) -> Any:
+    settings = keeper.settings
+    return await read_json(
+        request,
+        bytes_max=settings.json_body_bytes_max,
+        stall_seconds=settings.body_stall_seconds,
+        total_seconds=settings.body_total_seconds,
+    )
 
 
-def _check_address(request: Request, known: dict[str, bool]) -> None:
-    """Refuse what is no UTF-8 text in the path or query, and parameters that are unknown or given twice."""
+def _read_address(request: Request, known: Mapping[str, bool]) -> list[tuple[str, str]]:
+    """The parameters of the query. Refuses what is no UTF-8 text in the path or query, and parameters that are unknown
+    or given twice; `known` says of each whether it may be repeated."""
     faults: list[InputError] = []
+    pairs: list[tuple[str, str]] = []
     raw: bytes = request.scope["raw_path"]
     if b"%" in raw:
         try:
@@ -109,17 +121,19 @@ def _check_address(request: Request, known: dict[str, bool]) -> None:
             faults.append(InputError("/path", "control characters or no UTF-8"))
     query: bytes = request.scope["query_string"]
     if query:
-        faults += _query_faults(query, known)
+        try:
+            pairs = parse_qsl(
+                query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+            )
+        except (UnicodeDecodeError, ValueError):
+            faults.append(InputError("/query", f"no UTF-8, or more than {PARAMETERS_MAX} parameters"))
+        faults += _query_faults(pairs, known)
     if faults:
         raise Invalid("The address holds parameters that cannot be read; `errors` says which.", errors=faults[:20])
+    return pairs
 
 
-def _query_faults(query: bytes, known: dict[str, bool]) -> list[InputError]:
-    try:
-        text = query.decode("ascii")
-        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
-    except (UnicodeDecodeError, ValueError):
-        return [InputError("/query", f"no UTF-8, or more than {PARAMETERS_MAX} parameters")]
+def _query_faults(pairs: Sequence[tuple[str, str]], known: Mapping[str, bool]) -> list[InputError]:
     faults, seen = [], set()
     for name, value in pairs:
         place = "/query/" + name[:80].replace("~", "~0").replace("/", "~1")
@@ -133,27 +147,3 @@ def _query_faults(query: bytes, known: dict[str, bool]) -> list[InputError]:
             faults.append(InputError(place, f"longer than {PARAMETER_CHARACTERS_MAX} characters"))
         seen.add(name)
     return faults
-
-
-def _query_names(dependant: Dependant) -> dict[str, bool]:
-    """Declared query parameters by name, each with whether it may be given several times."""
-    names = {}
-    for field in _query_fields(dependant):
-        annotation = field.field_info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            for name, member in annotation.model_fields.items():
-                names[member.alias or name] = _is_list(member.annotation)
-        else:
-            names[field.alias] = _is_list(annotation)
-    return names
-
-
-def _query_fields(dependant: Dependant) -> Iterator[ModelField]:
-    yield from dependant.query_params
-    for needed in dependant.dependencies:
-        yield from _query_fields(needed)
-
-
-def _is_list(annotation: Any) -> bool:
-    options = getattr(annotation, "__args__", ()) if get_origin(annotation) not in {list, tuple, set} else ()
-    return get_origin(annotation) in {list, tuple, set} or any(get_origin(one) in {list, tuple, set} for one in options)

@@ -60,7 +60,7 @@ class Run:
         with self._busy(f"Preparing {measures.COPIES:,} incidents"):
             await loads.prepare()
         if self.wants("ratios"):
-            for found, floor, own in measures.comparisons(loads):
+            for found, floor, own in measures.comparisons(loads, self.chosen.named):
                 with self._busy(found.name):
                     await measures.compare(rig, found, floor, own, seconds)
                 self.comparisons.append(found)
@@ -120,6 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one run of a load")
     parser.add_argument("--incidents", type=int, default=measures.MANY, help="incidents of the long list")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to run")
+    parser.add_argument("--named", nargs="+", default=(), help="ratios whose name has one of these words")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table is written")
     return parser.parse_args()
 
@@ -136,7 +137,7 @@ def main() -> None:
     """Run, and write the table when everything was measured."""
     run = Run(_arguments())
     uvloop.run(_main(run))
-    if set(run.chosen.only) == set(SECTIONS) or run.chosen.results != RESULTS:
+    if (set(run.chosen.only) == set(SECTIONS) and not run.chosen.named) or run.chosen.results != RESULTS:
         table.write(run.chosen.results, run.facts, run.figures, run.comparisons, run.remarks())
         run.console.print(f"Written to {run.chosen.results.name}.")
 

@@ -93,10 +93,10 @@ class Loads:
         return request("POST", "/v1/incidents", headers, self.report)
 
 
-def comparisons(loads: Loads) -> Sequence[tuple[Comparison, Requests, Requests]]:
-    """(what it becomes, the floor's requests, ours)."""
+def comparisons(loads: Loads, named: Sequence[str] = ()) -> Sequence[tuple[Comparison, Requests, Requests]]:
+    """(what it becomes, the floor's requests, ours), of those whose name has one of the words `named` if any."""
     post, get = loads.floor_post, loads.floor_get
-    return (
+    every = (
         (Comparison("Open by REST with Idempotency-Key", "floor POST", 0.15), post, loads.open),
         (Comparison("Open by webhook, ConnectWise, signed", "floor POST", 0.15), post, loads.connectwise),
         (Comparison("Open by webhook, generic, signed", "floor POST", 0.15), post, loads.generic),
@@ -104,6 +104,7 @@ def comparisons(loads: Loads) -> Sequence[tuple[Comparison, Requests, Requests]]
         (Comparison("List 50 summaries", "floor GET", 0.5), get, loads.page),
         (Comparison("Read one incident whole", "floor GET", 0.5), get, loads.read),
     )
+    return [one for one in every if not named or any(word.lower() in one[0].name.lower() for word in named)]
 
 
 async def compare(rig: Rig, found: Comparison, floor: Requests, own: Requests, seconds: float) -> None:
