@@ -154,6 +154,9 @@ class Database:
                     # Our statements are long and few: planning one costs milliseconds, five times per connection, and
                     # the plan for its values is the plan for any. Filters whose values are skewed ask otherwise.
                     "plan_cache_mode": "force_generic_plan",
+                    # A plan made while its table was young would read it whole for ever: the checks of foreign keys are
+                    # planned once per connection. Every question of ours names its tenant, so an index always serves.
+                    "enable_seqscan": "off",
                     "search_path": "public",
                     "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
                     "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",

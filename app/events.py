@@ -14,7 +14,7 @@ import orjson
 
 from app.database import Db
 from domain.actors import Actor
-from domain.timeline import GENESIS, SALT_BYTES, data_digest, frame_hash, instant_text
+from domain.timeline import GENESIS, SALT_BYTES, canonical, frame_hash, instant_text, text_digest
 
 Row = dict[str, Any]
 
@@ -91,7 +91,7 @@ def frames(
     seq, previous = head_seq, head_hash
     for event in events:
         seq += 1
-        data = plain(event.data)
+        text = canonical(plain(event.data))
         salt = urandom(SALT_BYTES)
         row: Row = {
             "stream": stream,
@@ -102,11 +102,11 @@ def frames(
             "recorded_at": recorded,
             "actor_kind": actor.kind,
             "actor_id": str(actor.id),
-            "data_digest": data_digest(salt, data),
+            "data_digest": text_digest(salt, text),
             "prev_hash": previous,
         }
         previous = frame_hash(tenant=tenant, **row)
-        row.update(tenant_id=str(tenant), hash=previous, salt=f"\\x{salt.hex()}", data=data)
+        row.update(tenant_id=str(tenant), hash=previous, salt=f"\\x{salt.hex()}", data=orjson.Fragment(text))
         rows.append(row)
     return rows
 

@@ -5,6 +5,7 @@ refuses a second request while the first is in flight; the unique key decides wh
 """
 
 import hashlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -91,14 +92,15 @@ async def find_answer(db: Db, principal: Principal, used: IdempotencyKey, vault:
         return None
     if row["digest"] != used.digest:
         raise KeyReused
-    body = vault.open(row["answer"], about=_about(principal, used)).decode() if row["answer"] is not None else None
+    sealed: bytes | None = row["answer"]
+    body = None if sealed is None else open_body(vault, sealed, _about(principal, used)).decode()
     headers: Mapping[str, str] = orjson.loads(row["headers"])
     return Answer(body, row["status"], {**headers, **REPLAYED})
 
 
 async def store_answer(db: Db, principal: Principal, used: IdempotencyKey, given: Answer, vault: Vault) -> None:
     """Keep an answer beside its effect. Raises AnsweredElsewhere when another transaction did so first."""
-    sealed = None if given.body is None else vault.seal(given.body.encode(), about=_about(principal, used))
+    sealed = None if given.body is None else _seal(vault, given.body.encode(), _about(principal, used))
     stored = await db.value(
         "insert into idempotency_keys (tenant_id, principal_id, route, key, digest, status, headers, answer)"
         " values ($1, $2, $3, $4, $5, $6, $7::jsonb, $8)"
@@ -113,6 +115,16 @@ async def store_answer(db: Db, principal: Principal, used: IdempotencyKey, given
     )
     if not stored:
         raise AnsweredElsewhere
+
+
+def open_body(vault: Vault, sealed: bytes, about: bytes) -> bytes:
+    """The body of a stored answer. Raises app.secrets.Unsealable."""
+    return zlib.decompress(vault.open(sealed, about=about))
+
+
+def _seal(vault: Vault, body: bytes, about: bytes) -> bytes:
+    """Packed before it is sealed: the database cannot pack what is encrypted, and a whole incident is 50 kB."""
+    return vault.seal(zlib.compress(body, level=1), about=about)
 
 
 def _place(principal: Principal, used: IdempotencyKey) -> tuple[object, object, str, str]:

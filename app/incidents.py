@@ -4,7 +4,8 @@ A door hands over a pure change (`apply`); here it meets the record under its lo
 rows, events, filters and queue are written in one statement.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from app.directory import directory
 from app.ids import new_id
 from app.nouns.incidents import NUMBER
 from app.playbooks import asked_for, pinned
-from app.record import Stored, lock_record, save_record
+from app.record import Stored, lock_record, save_new_record, save_record
 from app.reevaluation import queue_reevaluation
 from domain.actors import Actor
 from domain.changes import Change
@@ -26,7 +27,7 @@ from domain.playbooks import catalogue, suggest
 from domain.record import Record
 from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound, PreconditionFailed
 from domain.relations import relations
-from domain.reporting import Intake, Report, name_incident, open_report
+from domain.reporting import Intake, Report, open_report
 from domain.settling import settle
 
 Apply = Callable[[Change], None]
@@ -103,9 +104,16 @@ async def begin_change(db: Db, principal: Principal | None, stored: Stored, acto
 async def write_change(db: Db, principal: Principal | None, stored: Stored, change: Change) -> None:
     """Write a settled change. The caller's limits are lifted meanwhile: what may be written was decided before."""
     _check_client_wall(principal, stored.record)
+    async with _written(db, principal):
+        await save_record(db, stored, change)
+
+
+@asynccontextmanager
+async def _written(db: Db, principal: Principal | None) -> AsyncIterator[None]:
+    """Around a write: the caller's limits lifted, and the one violation that a caller can cause told in its words."""
     async with lifted(db, principal):
         try:
-            await save_record(db, stored, change)
+            yield
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "external_references_once":
                 raise
@@ -148,10 +156,15 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
     )
     change = open_report(report, intake, principal.actor, datetime.now(UTC), about.around(), new_id)
     settle(change)
-    # The counter is locked from here to the commit: as short as can be, since every report of the tenant waits for it.
-    number = await db.value(_TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id)
-    name_incident(change, f"{'EX' if report.exercise else 'INC'}-{number}")
-    await write_change(db, principal, Stored(record=change.record, before=None), change)
+    _check_client_wall(principal, change.record)
+
+    async def name() -> str:
+        number = await db.value(_TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id)
+        return f"{'EX' if report.exercise else 'INC'}-{number}"
+
+    stored = Stored(record=change.record, before=None)
+    async with _written(db, principal):
+        await save_new_record(db, stored, change, name)
     return intake.id
 
 

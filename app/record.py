@@ -5,7 +5,7 @@ The first event of a write carries `changes`: {table: {row: {column: value}}}. S
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -37,6 +37,7 @@ from domain.record import (
 )
 from domain.refusals import NotFound
 from domain.relations import members
+from domain.reporting import name_incident
 from domain.timeline import GENESIS
 from domain.words import words
 
@@ -199,21 +200,53 @@ def _filters(record: Record) -> Filters:
     )
 
 
-async def save_record(db: Db, stored: Stored, change: Change, *, reconsider: bool = False) -> bool:
-    """Write what the change did: rows, events, filters and queue in one statement. False when nothing changed.
+async def save_record(db: Db, stored: Stored, change: Change) -> None:
+    """Write what the change did: rows, events, filters and queue in one statement. Nothing when nothing changed.
 
     Raises asyncpg.UniqueViolationError where another incident holds one of its external references.
     """
     difference = Difference(stored)
     if not difference.rows and not change.events:
-        return False
+        return
+    told, framed = _told(db, stored, change, difference)
+    statement = _statement(tuple(difference.rows), tuple(told.filters), is_new=False)
+    rows = [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
+    await db.execute(statement, db.tenant_id, stored.record.incident.id, *told.arguments, *rows)
+    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
+
+
+async def save_new_record(db: Db, stored: Stored, change: Change, name: Callable[[], Awaitable[str]]) -> None:
+    """Write a new incident in two statements: its rows, then what carries its number: events, words, queue.
+
+    `name` takes the number between them. Until the commit every other report of the tenant waits for that counter, so
+    whatever does not need the number is written before. Raises as `save_record` does, and then no number was taken.
+    """
+    difference = Difference(stored)
+    incident = stored.record.incident
+    rows = [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
+    await db.execute(_insert(tuple(difference.rows)), db.tenant_id, incident.id, *rows)
+    name_incident(change, await name())
+    difference.changes["incidents"][str(incident.id)]["number"] = incident.number
+    told, framed = _told(db, stored, change, difference)
+    statement = _statement((), tuple(told.filters), is_new=True)
+    await db.execute(statement, db.tenant_id, incident.id, *told.arguments, incident.number)
+    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
+
+
+class _Told(Struct):
+    """Events and filters as a statement takes them."""
+
+    filters: dict[str, Any]
+    arguments: tuple[str, str]
+
+
+def _told(db: Db, stored: Stored, change: Change, difference: Difference) -> tuple[_Told, list[dict[str, Any]]]:
     events = list(change.events) or [Event("record.settled", {}, change.now)]
     events[0] = Event(events[0].kind, {**events[0].data, "changes": difference.changes}, events[0].occurred_at)
-    incident_id = stored.record.incident.id
     framed = frames(
         db.tenant_id,
         "incident",
-        incident_id,
+        stored.record.incident.id,
         stored.head_seq,
         stored.head_hash,
         events,
@@ -221,12 +254,8 @@ async def save_record(db: Db, stored: Stored, change: Change, *, reconsider: boo
         change.now,
     )
     filters = _filter_changes(stored)
-    arguments = [orjson.dumps(framed).decode(), orjson.dumps(filters, default=str).decode()]
-    arguments += [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
-    statement = _statement(tuple(difference.rows), tuple(filters), stored.before is None)
-    await db.execute(statement, db.tenant_id, incident_id, *arguments)
-    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
-    return True
+    arguments = orjson.dumps(framed).decode(), orjson.dumps(filters, default=str).decode()
+    return _Told(filters, arguments), framed
 
 
 def _filter_changes(stored: Stored) -> dict[str, Any]:
@@ -254,13 +283,22 @@ _FILTER_TABLES = {
 }
 
 
+@lru_cache(maxsize=256)
+def _insert(tables: tuple[str, ...]) -> str:
+    """One statement for the rows of a new incident, which have no old rows to meet."""
+    parts = [f"rows_{index} AS ({_upsert(table, 3 + index, is_new=True)})" for index, table in enumerate(tables)]
+    return f"WITH {', '.join(parts)} SELECT $1::uuid, $2::uuid"
+
+
 @lru_cache(maxsize=1024)
-def _statement(tables: tuple[str, ...], filters: tuple[str, ...], is_new: bool) -> str:
-    """One statement for these tables: rows, then events, filters and queue. A new incident has no old rows to meet."""
+def _statement(tables: tuple[str, ...], filters: tuple[str, ...], *, is_new: bool) -> str:
+    """One statement for these tables: rows, then events, filters and queue; of a new incident, the number first."""
     parts = ["given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"]  # so that each parameter has a type
     parts += [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
+    if is_new:
+        parts.append("named AS (UPDATE incidents SET number = $5 WHERE tenant_id = $1 AND id = $2)")
     for index, table in enumerate(tables):
-        parts.append(f"rows_{index} AS ({_upsert(table, 5 + index, is_new)})")
+        parts.append(f"rows_{index} AS ({_upsert(table, 5 + index, is_new=False)})")
     parts.append(f"told AS ({INSERT_EVENTS.format(rows='framed')})")
     parts.append(f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})")
     for name in filters:
@@ -268,7 +306,7 @@ def _statement(tables: tuple[str, ...], filters: tuple[str, ...], is_new: bool) 
     return f"WITH {', '.join(parts)} {MOVE_HEADS.format(rows='framed')}"
 
 
-def _upsert(table: str, parameter: int, is_new: bool) -> str:
+def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
     row_type: type[Row] = Incident
     if table == "incidents":
         key, extra, values = ("tenant_id", "id"), "tenant_id", "$1"

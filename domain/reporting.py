@@ -76,7 +76,7 @@ def open_report(
         raise Invalid("Give a title or a summary.", errors=[InputError("/title", "title or summary is required")])
     incident = Incident(
         id=intake.id,
-        number="",
+        number=f"{intake.id}-0",  # until it is named, last of all
         exercise=report.exercise,
         title=title.strip(),
         summary=report.summary,

@@ -65,7 +65,12 @@ def instant_text(instant: datetime) -> str:
 
 def data_digest(salt: bytes, data: Json) -> str:
     """SHA-256 (hex) of the salt followed by the canonical data. The salt keeps short data from being guessed."""
-    return sha256(salt + canonical(data)).hexdigest()
+    return text_digest(salt, canonical(data))
+
+
+def text_digest(salt: bytes, text: bytes) -> str:
+    """`data_digest` of data that is canonical text already."""
+    return sha256(salt + text).hexdigest()
 
 
 def frame_hash(
