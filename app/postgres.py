@@ -27,7 +27,7 @@ import structlog
 from app.postgres_programs import PostgresFailed, Programs, ServerUser, find_programs, server_user
 from app.settings import keep_secret
 
-log = structlog.stdlib.get_logger()
+log = structlog.get_logger("holdfast.postgres")
 
 SUPERUSER = "postgres"
 PORT = 5432  # names the socket file; nothing listens on TCP

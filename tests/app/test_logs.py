@@ -43,6 +43,8 @@ def test_no_secret_leaves_in_any_position(text: str) -> None:
     code = f"""
 text = {text!r}
 log.info(text, a=text, b=[text], c={{'d': (text,)}})
+log.info(text, status=200)
+log.info('said', Token='canary')
 logging.getLogger('library').warning('said %s', text)
 log.error('x', authorization='canary', nested={{'password': 'canary'}})
 try:
@@ -51,7 +53,7 @@ except RuntimeError:
     log.exception('failed'); logging.getLogger('library').exception('failed')
 """
     written = lines_of(code)
-    assert len(written) == 5
+    assert len(written) == 7
     assert "canary" not in json.dumps(written)
 
 
@@ -69,6 +71,12 @@ def test_hostile_text_stays_on_one_line_and_moves_no_cursor() -> None:
     for raw in (b"\r", b"\x1b", "\x9b".encode(), "\u2028".encode(), "\u202e".encode()):
         assert raw not in done.stderr
     assert "fake" in json.loads(done.stderr)["text"]
+
+
+def test_a_log_that_cannot_be_written_stops_nobody() -> None:
+    code = PROLOGUE + "import os, sys\nos.close(2)\nlog.info('x')\nsys.stderr.close()\nlog.info('x')\nprint('goes on')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "goes on\n"
 
 
 def test_what_the_server_logs_about_requests_is_left_to_our_own_line() -> None:
