@@ -32,9 +32,9 @@ FROM jsonb_populate_recordset(NULL::playbook_steps, $2::jsonb) r
 """
 _ACTIONS = """
 INSERT INTO playbook_actions (tenant_id, hash, id, step_id, position, text, type, required_if, outcomes, inputs, fills,
-                              role, closing, source, basis)
+                              role, closing, source, basis, approvals_from, approvals_when, opens)
 SELECT $1, r.hash, r.id, r.step_id, r.position, r.text, r.type, r.required_if, r.outcomes, r.inputs, r.fills, r.role,
-       r.closing, r.source, r.basis
+       r.closing, r.source, r.basis, r.approvals_from, r.approvals_when, r.opens
 FROM jsonb_populate_recordset(NULL::playbook_actions, $2::jsonb) r
 """
 
@@ -81,7 +81,9 @@ def _rows(playbook: Any) -> tuple[dict[str, Any], list[dict[str, Any]], list[dic
         {
             "hash": playbook.hash,
             **_pick(
-                action, "id step_id position text type required_if outcomes inputs fills role closing source basis"
+                action,
+                "id step_id position text type required_if outcomes inputs fills role closing source basis"
+                " approvals_from approvals_when opens",
             ),
         }
         for step in playbook.steps

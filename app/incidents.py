@@ -21,7 +21,8 @@ from app.playbooks import asked_for, pinned
 from app.record import Stored, lock_record, save_new_record, save_record
 from app.reevaluation import queue_reevaluation
 from domain.actors import Actor
-from domain.changes import Change
+from domain.changes import Change, Opening
+from domain.openings import open_linked
 from domain.permissions import allows
 from domain.playbooks import catalogue, suggest
 from domain.record import Record
@@ -75,6 +76,8 @@ async def change_incident(db: Db, principal: Principal, ref: UUID | str, apply: 
     except GateRefused as refusal:
         refusal.incident_id = stored.record.incident.id
         raise
+    for opening in change.openings:  # before the links to them are written
+        await _open_linked(db, principal, stored.record, opening)
     await write_change(db, principal, stored, change)
     await _tell_linked(db, stored)
     return stored.record
@@ -155,17 +158,30 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
         suggested=suggested,
     )
     change = open_report(report, intake, principal.actor, datetime.now(UTC), about.around(), new_id)
+    await _write_new(db, principal, change)
+    return intake.id
+
+
+async def _open_linked(db: Db, principal: Principal, origin: Record, opening: Opening) -> None:
+    """Open the incident that an action calls for, in the transaction that does the action."""
+    playbook = asked_for(opening.playbook)
+    assert playbook is not None, "the catalogue holds every playbook that an action opens"
+    about = await directory(db, principal)
+    change = open_linked(origin, opening, playbook, principal.actor, datetime.now(UTC), about.around(), new_id)
+    await _write_new(db, principal, change)
+
+
+async def _write_new(db: Db, principal: Principal, change: Change) -> None:
     settle(change)
     _check_client_wall(principal, change.record)
+    exercise = change.record.incident.exercise
 
     async def name() -> str:
-        number = await db.value(_TAKE_EXERCISE if report.exercise else _TAKE_NUMBER, db.tenant_id)
-        return f"{'EX' if report.exercise else 'INC'}-{number}"
+        number = await db.value(_TAKE_EXERCISE if exercise else _TAKE_NUMBER, db.tenant_id)
+        return f"{'EX' if exercise else 'INC'}-{number}"
 
-    stored = Stored(record=change.record, before=None)
     async with _written(db, principal):
-        await save_new_record(db, stored, change, name)
-    return intake.id
+        await save_new_record(db, Stored(record=change.record, before=None), change, name)
 
 
 _TAKE_NUMBER = "UPDATE tenants SET next_number = next_number + 1 WHERE tenant_id = $1 RETURNING next_number - 1"

@@ -1,13 +1,18 @@
 """Links between incidents: both records change in one transaction, locked in the order of their ids."""
 
+from collections.abc import Callable
 from uuid import UUID
+
+from msgspec import structs
 
 from app.authentication import Principal
 from app.database import Db
 from app.incidents import change_incident, require, visible_incident
+from domain.actions import ActionCommand, transition_action
 from domain.changes import Change
-from domain.links import MIRROR, add_link, release_link
+from domain.links import MIRROR, RELATED, add_link, related, release_link
 from domain.record import Record
+from domain.refusals import Forbidden, InputError, Invalid, NotFound
 
 
 async def link_incidents(
@@ -31,6 +36,38 @@ async def link_incidents(
 
         records[incident_id] = await change_incident(db, principal, incident_id, apply)
     return records[one], made[one]
+
+
+async def transition_and_tie(
+    db: Db, principal: Principal, ref: UUID | str, other: UUID | str, action_id: str, command: ActionCommand
+) -> Record:
+    """Do an action that ties an incident which exists already, the mirror of the link included.
+
+    Raises NotFound when either incident is not the caller's to read, and what the transition raises.
+    """
+    one, two = await visible_incident(db, ref), await visible_incident(db, other)
+    if one == two:
+        text = "cannot be the incident itself"
+        raise Invalid(f"/linked_incident {text}.", errors=[InputError("/linked_incident", text)])
+    command = structs.replace(command, linked_incident_id=two)
+
+    def mirror(change: Change) -> None:
+        try:
+            require(change, "incident.read")
+        except Forbidden:
+            raise NotFound from None
+        if related(change.record, one) is None:
+            add_link(change, one, RELATED, command.reason)
+
+    sides: dict[UUID, Callable[[Change], None]] = {
+        one: lambda change: transition_action(change, action_id, command),
+        two: mirror,
+    }
+    records = {
+        incident_id: await change_incident(db, principal, incident_id, sides[incident_id])
+        for incident_id in sorted(sides)
+    }
+    return records[one]
 
 
 async def release(db: Db, principal: Principal, ref: UUID | str, link_id: UUID, reason: str | None) -> Record:

@@ -36,6 +36,17 @@ WITH steps AS (
     AND s.generation = a.generation AND s.id = a.step_id
   WHERE a.tenant_id = $1 AND a.status = 'unavailable' AND a.approvals = '[]' AND 'risk_owner' = ANY ($3::text[])
     AND a.recorded_by IS DISTINCT FROM $2 AND i.status NOT IN ('closed', 'rejected')
+  UNION ALL
+  SELECT 'approval', i.id, i.number, i.title, i.severity, a.id, 'Approve: ' || t.text, s.due_at, s.breach_at, a.status
+  FROM action_runs a
+  JOIN incidents i ON i.tenant_id = a.tenant_id AND i.id = a.incident_id AND i.generation = a.generation
+  JOIN step_runs s ON s.tenant_id = a.tenant_id AND s.incident_id = a.incident_id
+    AND s.generation = a.generation AND s.id = a.step_id
+  JOIN playbook_actions t ON t.hash = a.playbook_hash AND t.id = a.id
+  WHERE a.tenant_id = $1 AND a.status = 'pending' AND a.approvals <> '[]' AND i.status NOT IN ('closed', 'rejected')
+    AND NOT a.approvals @> jsonb_build_array(jsonb_build_object('person_id', $2::uuid))
+    AND EXISTS (SELECT 1 FROM unnest(t.approvals_from) r WHERE r = ANY ($3::text[])
+                AND NOT a.approvals @> jsonb_build_array(jsonb_build_object('role', r)))
 ), signatures AS (
   SELECT 'sign_off', i.id, i.number, i.title, i.severity, i.number, 'Second signature', i.next_due_at, i.next_due_at,
          i.status

@@ -5,21 +5,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Struct, field, structs, to_builtins
 
+from domain.approvals import approver_role, next_approvers, wanted_roles
 from domain.changes import Change
-from domain.documentation import self_verified, set_document
+from domain.documentation import self_verified
 from domain.doings import Claim, Doing, require_reason, settle_claim
-from domain.fact_sheet import set_fact
 from domain.gating import View, is_fulfilled, refusal_of, speaking
+from domain.inputs import check_inputs, take_inputs
+from domain.links import tie_incident
 from domain.overrides import Override, pass_or_refuse, verify_alone
-from domain.playbooks import Action, Input, Step
+from domain.playbooks import Action, Step
 from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors, with_stand_ins
-from domain.schemas import check_schema
 from domain.timeline import instant_text
-from domain.verdicts import Verdict, Who, verdict
+from domain.verdicts import SEGREGATION, Verdict, Who, verdict
 
 OPEN = frozenset({"in_progress", "contained", "post_incident", "on_hold", "reopened"})
 """Incident states in which the playbook is worked on; a hold never stops what has to be done."""
@@ -51,13 +52,16 @@ class ActionCommand(Struct, frozen=True, kw_only=True):
     occurred_at: datetime | None = None
     performed_by: UUID | None = None
     overrides: list[Override] = field(default_factory=list)
+    linked_incident_id: UUID | None = None  # ties an incident that exists, where the action would open one
 
 
 def offered(action: Action) -> tuple[str, ...]:
     """The transitions that exist for this kind of action at all."""
     if action.closing or is_derived(action):
         return ()
-    names = ["complete"] if not action.approvals_from else ["approve"]
+    names = ["complete"] if not action.approvals_from or action.approvals_when else []
+    if action.approvals_from:
+        names.append("approve")
     if action.type == "evidence":
         names += ["unavailable", "approve"]
     return (*names, "skip", "reopen")
@@ -91,7 +95,7 @@ def judge_action(
         who, barred = RISK_OWNER, with_stand_ins(view.change.around.people, [run.recorded_by, run.performed_by])
     elif transition == "approve" and action.approvals_from:
         given = [UUID(str(a["person_id"])) for a in run.approvals]
-        who, barred = _next_approvers(action, run), with_stand_ins(view.change.around.people, given)
+        who, barred = next_approvers(view, action), with_stand_ins(view.change.around.people, given)
     state = _state_against(view, action, run, transition)
     gate = None if state else _gate_against(view, action, run, transition, lifted, said or {})
     return verdict(transition, who, state=state, gate=gate, not_persons=barred)
@@ -113,6 +117,7 @@ def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
         if run.status == "unavailable"
         else tuple(with_stand_ins(view.change.around.people, [UUID(str(a["person_id"])) for a in run.approvals])),
         tuple((a["person_id"], a["role"]) for a in run.approvals),
+        wanted_roles(view, action),
         action.type == "evidence" and _usable_evidence(view, action),
         tuple((gate.id, tuple(m.ref for m in refusal_of(view, gate)[2])) for gate in gates),
         who,
@@ -128,11 +133,6 @@ def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
 
 OFFERS_AT_MOST = 20_000
 _offers: dict[tuple[Any, ...], list[Any]] = {}
-
-
-def _next_approvers(action: Action, run: ActionRun) -> Who:
-    given = {a["role"] for a in run.approvals}
-    return Who(frozenset(role for role in action.approvals_from if role not in given))
 
 
 def _state_against(view: View, action: Action, run: ActionRun, transition: str) -> str | None:
@@ -196,12 +196,18 @@ def transition_action(change: Change, action_id: str, command: ActionCommand) ->
     if playbook is None or found is None or action_id not in change.record.actions:
         raise NotFound
     step, run = playbook.step(found.step_id), change.record.actions[action_id]
+    if command.transition == "approve" and run.approvals and run.status != "unavailable":
+        # What the first approver filled in need not be typed again.
+        command = structs.replace(command, inputs={**(run.values or {}), **command.inputs})
     view, current, said = View(change), action_state(change, run), _said(found, command)
 
     def judged(lifted: frozenset[str] = frozenset()) -> Verdict:
         return judge_action(view, step, found, command.transition, lifted=lifted, said=said)
 
-    pass_or_refuse(change, judged(), command.overrides, current, judged, action_id=action_id, step_id=step.id)
+    overrides = command.overrides
+    if found.never_alone and command.transition == "approve":
+        overrides = [override for override in overrides if override.gate != SEGREGATION]
+    pass_or_refuse(change, judged(), overrides, current, judged, action_id=action_id, step_id=step.id)
     _EFFECTS[command.transition](change, step, found, run, command)
 
 
@@ -222,6 +228,18 @@ def _do(change: Change, step: Step, run: ActionRun, command: ActionCommand) -> D
 
 def _complete(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
     _check_outcome(action, command.outcome)
+    if command.outcome in action.approvals_when:
+        roles = " and ".join(action.approvals_from)
+        raise _unfit_outcome(f"{command.outcome} is approved by {roles}: use the transition approve")
+    run.approvals = []
+    _carry_out(change, step, action, run, command)
+
+
+def _carry_out(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
+    if command.linked_incident_id is not None and not action.opens_with(command.outcome):
+        raise Invalid(
+            f"{action.id} ties no incident.", errors=[InputError("/linked_incident", "this action ties no incident")]
+        )
     _attach(change, action, run, command)
     doing = _do(change, step, run, command)
     run.status, run.outcome, run.reason = "done", command.outcome, command.reason
@@ -236,6 +254,8 @@ def _complete(change: Change, step: Step, action: Action, run: ActionRun, comman
         note=command.note,
     )
     run.values = take_inputs(change, action, command.inputs)
+    if action.opens_with(command.outcome):
+        tie_incident(change, action, command.linked_incident_id)
     if any(wanted.document == "D09" for wanted in action.inputs) and self_verified(change):
         verify_alone(change, command.overrides)
 
@@ -244,7 +264,7 @@ def _said(action: Action, command: ActionCommand) -> dict[str, Any]:
     """What the caller says, for gates to judge; nothing as long as it does not fit and is refused for that."""
     try:
         _check_outcome(action, command.outcome)
-        _check_inputs(action, command.inputs)
+        check_inputs(action, command.inputs)
     except Invalid:
         return {}
     return {"outcome": command.outcome or "", "inputs": dict(command.inputs)}
@@ -261,6 +281,10 @@ def _check_outcome(action: Action, outcome: str | None) -> None:
         raise Invalid(f"{action.id} has no outcomes.", errors=[InputError("/outcome", "this action takes no outcome")])
 
 
+def _unfit_outcome(text: str) -> Invalid:
+    return Invalid(f"/outcome {text}.", errors=[InputError("/outcome", text)])
+
+
 def _attach(change: Change, action: Action, run: ActionRun, command: ActionCommand) -> None:
     for index, evidence_id in enumerate(command.evidence_ids):
         item = change.record.evidence.get(str(evidence_id))
@@ -274,57 +298,25 @@ def _attach(change: Change, action: Action, run: ActionRun, command: ActionComma
         raise Invalid(f"{action.id} {reason}.", errors=[InputError("/evidence_ids", reason)])
 
 
-def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself."""
-    known = _check_inputs(action, inputs)
-    values: dict[str, Any] = {}
-    for name, value in inputs.items():
-        wanted, pointer = known[name], f"/inputs/{name}"
-        if wanted.document is not None:
-            _fill_document(change, wanted.document, wanted.member, value, pointer)
-        elif wanted.fact is not None:
-            set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
-        else:
-            values[name] = value
-    return values or None
-
-
-def _check_inputs(action: Action, inputs: Mapping[str, Any]) -> dict[str, Input]:
-    """The inputs of the action by name. Raises Invalid for one that is unknown, missing or does not fit its schema."""
-    known = {wanted.name: wanted for wanted in action.inputs}
-    errors = [InputError(f"/inputs/{name}", "is no input of this action") for name in inputs if name not in known]
-    errors += [
-        InputError(f"/inputs/{name}", f"is required: {wanted.title}")
-        for name, wanted in known.items()
-        if wanted.required and name not in inputs
-    ]
-    if errors:
-        raise Invalid(f"{errors[0].pointer} {errors[0].reason}.", errors=errors)
-    for name, value in inputs.items():
-        check_schema(known[name].schema, value, f"/inputs/{name}")
-    return known
-
-
-def _fill_document(change: Change, item_id: str, member: str | None, value: Any, pointer: str) -> None:
-    """Write an item whole, or one dotted member of it. What a person determined carries who and when."""
-    whole = dict(value) if member is None else dict(change.record.documents[item_id].value or {})
-    if member is not None:
-        *path, last = member.split(".")
-        place = whole
-        for name in path:
-            place[name] = dict(place.get(name) or {})
-            place = place[name]
-        place[last] = value
-    if item_id == "D08":
-        whole.setdefault("determined_by", str(change.actor.id))
-        whole.setdefault("determined_at", instant_text(change.now))
-    set_document(change, item_id, whole, pointer)
-
-
 def _approve(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:
-    role = next((r for r in sorted(change.actor.roles & _next_approvers(action, run).roles)), "risk_owner")
-    if run.status != "unavailable":
-        _check_outcome(action, command.outcome)
+    if run.status == "unavailable":
+        _note_approval(change, step, run, command, "risk_owner")
+        return
+    _check_outcome(action, command.outcome)
+    if action.approvals_when and command.outcome not in action.approvals_when:
+        raise _unfit_outcome(f"{command.outcome} takes no approval: use the transition complete")
+    if run.approvals and run.approvals[-1]["outcome"] != command.outcome:
+        run.approvals = []  # another outcome: those who approved the earlier one are asked again
+    view = View(change)
+    _note_approval(change, step, run, command, approver_role(view, action))
+    if {a["role"] for a in run.approvals} >= set(wanted_roles(view, action)):
+        _carry_out(change, step, action, run, command)
+        return
+    check_inputs(action, command.inputs)
+    run.values = dict(command.inputs) or None
+
+
+def _note_approval(change: Change, step: Step, run: ActionRun, command: ActionCommand, role: str) -> None:
     approval = {
         "person_id": str(change.actor.id),
         "role": role,
@@ -333,14 +325,7 @@ def _approve(change: Change, step: Step, action: Action, run: ActionRun, command
         "at": instant_text(change.now),
     }
     run.approvals = [*run.approvals, approval]
-    change.emit("action.approved", action_id=action.id, step_id=step.id, role=role, outcome=command.outcome)
-    if run.status == "unavailable":
-        return
-    outcomes = {a["outcome"] for a in run.approvals}
-    if len(outcomes) > 1:
-        run.approvals = [approval]
-    elif {a["role"] for a in run.approvals} >= set(action.approvals_from):
-        _complete(change, step, action, run, command)
+    change.emit("action.approved", action_id=run.id, step_id=step.id, role=role, outcome=command.outcome)
 
 
 def _skip(change: Change, step: Step, action: Action, run: ActionRun, command: ActionCommand) -> None:

@@ -64,8 +64,19 @@ class Surroundings(Struct, kw_only=True):
     head_hash: str = ""  # hash of the last event of this incident before the change
 
 
+class Opening(Struct, frozen=True, kw_only=True):
+    """A new incident that this change calls for: opened in the same transaction under this id and this playbook."""
+
+    id: UUID
+    playbook: str
+    action_id: str
+
+
 class Change:
-    """A change in progress: the record (mutated in place), who does it, when, and the events so far."""
+    """A change in progress: the record (mutated in place), who does it, when, and the events so far.
+
+    `openings` are the incidents it calls for.
+    """
 
     def __init__(
         self,
@@ -85,6 +96,7 @@ class Change:
         self.events: list[Event] = []
         self.tools: dict[UUID, Entry] = {}  # the tools that D03 names, where the playbook decides on them
         self.tool_events: list[tuple[UUID, Event]] = []  # told on the streams of the tools, in the same transaction
+        self.openings: list[Opening] = []
         self.reconsider = record.incident.version == 1 and not record.obligations
         self._basis = self._duty_inputs()
 

@@ -17,7 +17,7 @@ from domain.facts import is_derived
 from domain.gating import View
 from domain.overrides import Override, pass_or_refuse
 from domain.playbooks import Playbook
-from domain.record import ActionRun, ControlOccurrence, Evidence, FollowUp, Notification, StepRun
+from domain.record import ActionRun, ControlOccurrence, Evidence, FollowUp, Link, Notification, StepRun
 from domain.refusals import Conflict, InputError, Invalid
 from domain.verdicts import Verdict, Who, verdict
 
@@ -316,8 +316,8 @@ def _carry_over(change: Change, playbook: Playbook, old: Playbook | None, done: 
 def _rename(change: Change, before: str, after: str) -> None:
     """What belongs to an action follows it to its new id."""
     record = change.record
-    belongings: list[Evidence | Notification | FollowUp] = [*record.evidence.values(), *record.notifications.values()]
-    for item in (*belongings, *record.follow_ups.values()):
+    belongings: list[Evidence | Notification | FollowUp | Link] = [*record.evidence.values(), *record.links.values()]
+    for item in (*belongings, *record.notifications.values(), *record.follow_ups.values()):
         if item.action_id == before:
             item.action_id = after
 

@@ -15,6 +15,8 @@ Control = Annotated[str, Field(pattern=r"^CC[1-9]\.[1-8]$")]
 Risk = Annotated[str, Field(pattern=r"^AR-\d{3}$")]
 Version = Annotated[str, Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")]
 Condition = Annotated[str, Field(min_length=1, max_length=1000)]
+Outcome = Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
+Slug = Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
 
 
 class FaultyPlaybook(ValueError):
@@ -61,6 +63,13 @@ class InputText(_Model):
         return self
 
 
+class OpensText(_Model):
+    """The playbook of an incident that an action opens; only with one of `outcomes` where some are named."""
+
+    playbook: Slug
+    outcomes: list[Outcome] = []
+
+
 class ActionText(_Model):
     """One action as written in a file."""
 
@@ -70,7 +79,7 @@ class ActionText(_Model):
     source: Annotated[Mark, Field(strict=False)]
     basis: Text | None = None
     required_if: Condition | None = None
-    outcomes: list[Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]] = []
+    outcomes: list[Outcome] = []
     role: Annotated[Role, Field(strict=False)] | None = None
     fills: list[Item] = []
     inputs: list[InputText] = []
@@ -80,6 +89,9 @@ class ActionText(_Model):
     same_as: Id | None = None
     approvals_from: list[Annotated[Role, Field(strict=False)]] = []
     approvals_if: dict[str, Condition] = {}
+    approvals_when: list[Outcome] = []
+    never_alone: bool = False
+    opens: OpensText | None = None
 
     @model_validator(mode="after")
     def _shape_fits_type(self) -> "ActionText":
@@ -91,6 +103,13 @@ class ActionText(_Model):
             raise ValueError(f"{self.id}: names of inputs are unique")
         if not set(self.approvals_if) <= set(self.approvals_from):
             raise ValueError(f"{self.id}: `approvals_if` limits roles of `approvals_from`")
+        if (self.approvals_when or self.never_alone) and not self.approvals_from:
+            raise ValueError(f"{self.id}: says when it is approved, and not by whom")
+        named = {*self.approvals_when, *(self.opens.outcomes if self.opens else ())}
+        if not named <= set(self.outcomes):
+            raise ValueError(f"{self.id}: {', '.join(sorted(named - set(self.outcomes)))} is none of its outcomes")
+        if self.opens is not None and (self.approvals_from or self.closing or self.fulfilled_by is not None):
+            raise ValueError(f"{self.id}: an action that opens an incident is done by one person")
         return self
 
 
@@ -196,7 +215,7 @@ class PlaybookText(_Model):
     `extends_version` pins the base; without it the newest version is taken.
     """
 
-    slug: Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
+    slug: Slug
     version: Version
     prefix: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
     title: Text

@@ -20,7 +20,7 @@ from domain.playbook_files import (
     PlaybookText,
     StepText,
 )
-from domain.procedures import Action, Input, Playbook, Step, playbook_of
+from domain.procedures import Action, Input, Opens, Playbook, Step, playbook_of
 
 NAMES = frozenset(FACTS) | VARIABLES
 """What a condition of a playbook may name."""
@@ -167,6 +167,9 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         same_as=text.same_as,
         approvals_from=tuple(role.value for role in text.approvals_from),
         approvals_if=dict(text.approvals_if),
+        approvals_when=tuple(text.approvals_when),
+        never_alone=text.never_alone,
+        opens=Opens(playbook=text.opens.playbook, outcomes=tuple(text.opens.outcomes)) if text.opens else None,
     )
 
 

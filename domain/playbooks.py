@@ -86,6 +86,10 @@ def load(files: Mapping[str, Any], common: Any, gates: Any) -> Catalogue:
         slug = text.extends or ""
         return versions.get((slug, text.extends_version)) if text.extends_version else newest.get(slug)
 
+    for text in texts:
+        for action in (*(a for step in (*text.steps, *text.insert_steps) for a in step.actions), *text.add_actions):
+            if action.opens is not None and action.opens.playbook not in newest:
+                raise FaultyPlaybook(f"{action.id} opens {action.opens.playbook}, which is no playbook")
     signs = [sign for text in newest.values() for sign in signs_of(text.slug, text.suggest)]
     return Catalogue((resolve(text, base_of(text), common_actions, general) for text in texts), signs)
 

@@ -33,13 +33,22 @@ class Input(Struct, frozen=True, kw_only=True):
     fact: str | None = None
 
 
+class Opens(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The playbook of the incident that an action opens or links; only with one of `outcomes` where some are named."""
+
+    playbook: str
+    outcomes: tuple[str, ...] = ()
+
+
 class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One item of a step's checklist.
 
     `required_if` null means always. `fulfilled_by` names items whose completeness fulfils the action by itself;
     `closing` actions are fulfilled by the sign-off. An action with `blocks_step` false never holds its step back.
     `approvals_from` are roles that each have to approve, by different persons; `approvals_if` limits a role to a
-    condition. `source` is S, A or X, and `basis` says on what an X rests.
+    condition, `approvals_when` all of them to some outcomes: with another one the action is completed by one person.
+    `never_alone`: one person never gives all of them, not even where nobody else is active. `opens`: done by opening
+    a linked incident. `source` is S, A or X, and `basis` says on what an X rests.
     """
 
     id: str
@@ -60,6 +69,13 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     same_as: str | None = None
     approvals_from: tuple[str, ...] = ()
     approvals_if: dict[str, str] = field(default_factory=dict)
+    approvals_when: tuple[str, ...] = ()
+    never_alone: bool = False
+    opens: Opens | None = None
+
+    def opens_with(self, outcome: str | None) -> bool:
+        """Whether completing it with this outcome takes a linked incident."""
+        return self.opens is not None and (not self.opens.outcomes or outcome in self.opens.outcomes)
 
 
 class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -315,6 +315,7 @@ class Link(Row, kw_only=True):
     id: UUID
     linked_incident_id: UUID
     type: str  # parent | child | duplicate | related | client_part
+    action_id: str | None = None  # the action that opened or linked it; on the side of that action alone
     reason: str | None = None
     created_at: datetime
     released_at: datetime | None = None

@@ -20,6 +20,7 @@ from domain.fact_sheet import put_derived
 from domain.facts import derive, known_values
 from domain.gating import View, is_settled
 from domain.incidents import judge_incident
+from domain.links import has_linked_incident
 from domain.notifications import judge_notification
 from domain.record import ActionRun, StepRun
 from domain.relations import step_actors
@@ -104,6 +105,11 @@ def _settle_derived_actions(change: Change) -> None:
             at = None
             if action.type in ("notify_internal", "notify_external"):
                 at = _told_at(change, action.id)
+            elif action.opens is not None:
+                # A person ties the incident; when the last tie is released, the action is open again.
+                untied = action.opens_with(run.outcome) and not has_linked_incident(change.record, action.id)
+                if not (untied and run.status == "done"):
+                    continue
             elif action.fulfilled_by is not None:
                 documents = (change.record.documents[d] for d in action.fulfilled_by)
                 at = change.now if all(d.state in ("complete", "not_applicable") for d in documents) else None
@@ -135,6 +141,7 @@ def _tick(change: Change, run: ActionRun, at: datetime | None) -> None:
             None,
             None,
         )
+        run.outcome = None
         change.emit("action.reopened", action_id=run.id, step_id=run.step_id, derived=True)
 
 

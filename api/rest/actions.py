@@ -16,6 +16,7 @@ from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
 from app.incidents import change_incident, incident_ref
+from app.links import transition_and_tie
 from app.reading import read_matching
 from domain.actions import ActionCommand, transition_action
 from domain.glossary import ActionStatus, ActionType, Requirement
@@ -34,7 +35,11 @@ class Approval(Out):
 
 
 class Action(Out):
-    """One action of a step. `inputs` carry a JSON Schema each, so that a form draws itself."""
+    """One action of a step. `inputs` carry a JSON Schema each, so that a form draws itself.
+
+    `approvals_from` are the roles that each have to approve, by different persons, and `approvals_when` the outcomes
+    for which they are asked (none named: for all). `opens` names the playbook of the incident that completing it opens.
+    """
 
     id: str
     text: str
@@ -47,6 +52,9 @@ class Action(Out):
     fills: list[str]
     role: str | None
     closing: bool
+    approvals_from: list[str]
+    approvals_when: list[str]
+    opens: JsonObject | None
     source: str
     basis: str | None
     values: JsonObject | None
@@ -71,15 +79,27 @@ class StepOfAction(Out):
     allowed_transitions: list[AllowedTransition]
 
 
-class ActionAnswer(Action):
-    """A changed action with its step and its incident."""
+class LinkedIncident(Out):
+    """An incident that an action opened or tied."""
 
+    linked_incident_id: UUID
+    number: str
+    status: str
+
+
+class ActionAnswer(Action):
+    """A changed action with its step, its incident, and the incidents it opened or tied."""
+
+    linked_incidents: list[LinkedIncident]
     step: StepOfAction
     incident: IncidentBrief
 
 
 class ActionTransition(In):
-    """What to do with an action. `inputs` are named in the action; `outcome` is one of its outcomes."""
+    """What to do with an action. `inputs` are named in the action; `outcome` is one of its outcomes.
+
+    `linked_incident` (id or number) ties an incident that exists already, where the action would open a new one.
+    """
 
     transition: Literal["complete", "approve", "skip", "unavailable", "reopen"]
     inputs: Annotated[dict[str, Any], Field(default_factory=dict, max_length=50)]
@@ -90,6 +110,7 @@ class ActionTransition(In):
     occurred_at: Instant | None = None
     performed_by: UUID | None = None
     overrides: Overrides
+    linked_incident: Annotated[str, Field(min_length=1, max_length=60)] | None = None
 
 
 OPERATIONS = ("action.complete", "decision.approve", "action.skip", "action.unavailable", "action.reopen")
@@ -101,12 +122,17 @@ OPERATIONS = ("action.complete", "decision.approve", "action.skip", "action.unav
 )
 async def transition(call: Call, incident_id: str, action_id: str, body: ActionTransition) -> Response:
     """Complete, approve, skip or reopen an action, or mark evidence as unavailable."""
-    command = msgspec.convert(body.model_dump(), ActionCommand)
+    command = msgspec.convert(body.model_dump(exclude={"linked_incident"}), ActionCommand)
 
     async def use_case(db: Db, principal: Principal) -> Answer:
-        record = await change_incident(
-            db, principal, incident_ref(incident_id), lambda change: transition_action(change, action_id, command)
-        )
+        ref = incident_ref(incident_id)
+        if body.linked_incident is not None:
+            other = incident_ref(body.linked_incident)
+            record = await transition_and_tie(db, principal, ref, other, action_id, command)
+        else:
+            record = await change_incident(
+                db, principal, ref, lambda change: transition_action(change, action_id, command)
+            )
         filters = {"incident": record.incident.id, "id": action_id}
         return answer(await read_matching(db, "action", shape_of(ActionAnswer, "action"), filters, principal))
 

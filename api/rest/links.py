@@ -29,10 +29,11 @@ routes = router("Links")
 
 
 class Link(Out):
-    """The tie to another incident of the tenant."""
+    """The tie to another incident of the tenant. `action_id` is the action of this incident that opened or tied it."""
 
     id: UUID
     type: LinkType
+    action_id: str | None
     linked_incident_id: UUID
     number: str | None
     title: str | None

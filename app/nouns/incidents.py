@@ -181,7 +181,7 @@ declare(
     Noun(
         name="link",
         table="incident_links",
-        fields=plain("id linked_incident_id type reason release_reason")
+        fields=plain("id linked_incident_id type action_id reason release_reason")
         | instants("created_at released_at")
         | {"number": Field("{t}_other.number"), "title": Field("{t}_other.title"), "status": Field("{t}_other.status")},
         joins={

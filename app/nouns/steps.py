@@ -84,6 +84,15 @@ declare(
             "fills": Field("{t}_text.fills"),
             "role": Field("{t}_text.role"),
             "closing": Field("{t}_text.closing"),
+            "approvals_from": Field("{t}_text.approvals_from"),
+            "approvals_when": Field("{t}_text.approvals_when"),
+            "opens": Field("{t}_text.opens"),
+            "linked_incidents": Many(
+                "link",
+                "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id"
+                " and {t}.action_id = {p}.id and {t}.released_at is null",
+                "{t}.created_at, {t}.id",
+            ),
             "source": Field("{t}_text.source"),
             "basis": Field("{t}_text.basis"),
             "allowed_transitions": permitted("{t}.allowed"),

@@ -88,3 +88,6 @@ class PlaybookAction(SQLModel, table=True):
     closing: bool = columns.flag()
     source: str = columns.text("")
     basis: str | None = columns.text()
+    approvals_from: list[str] = columns.words()
+    approvals_when: list[str] = columns.words()
+    opens: dict[str, Any] | None = columns.verbatim()

@@ -117,6 +117,7 @@ class Link(SQLModel, table=True):
     id: UUID = columns.key()
     linked_incident_id: UUID
     type: str = columns.text()
+    action_id: str | None = columns.text()
     reason: str | None = columns.text()
     created_at: datetime
     released_at: datetime | None

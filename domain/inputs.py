@@ -1,0 +1,59 @@
+"""Typed inputs of an action: checked against their schemas, and each written where it belongs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from domain.changes import Change
+from domain.documentation import set_document
+from domain.fact_sheet import set_fact
+from domain.playbooks import Action
+from domain.refusals import InputError, Invalid
+from domain.schemas import check_schema
+from domain.timeline import instant_text
+
+
+def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself."""
+    check_inputs(action, inputs)
+    known = {wanted.name: wanted for wanted in action.inputs}
+    values: dict[str, Any] = {}
+    for name, value in inputs.items():
+        wanted = known[name]
+        if wanted.document is not None:
+            _fill_document(change, wanted.document, wanted.member, value, f"/inputs/{name}")
+        elif wanted.fact is not None:
+            set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
+        else:
+            values[name] = value
+    return values or None
+
+
+def check_inputs(action: Action, inputs: Mapping[str, Any]) -> None:
+    """Raise Invalid unless these are inputs of the action, none that is required lacks, and each fits its schema."""
+    known = {wanted.name: wanted for wanted in action.inputs}
+    errors = [InputError(f"/inputs/{name}", "is no input of this action") for name in inputs if name not in known]
+    errors += [
+        InputError(f"/inputs/{name}", f"is required: {wanted.title}")
+        for name, wanted in known.items()
+        if wanted.required and name not in inputs
+    ]
+    if errors:
+        raise Invalid(f"{errors[0].pointer} {errors[0].reason}.", errors=errors)
+    for name, value in inputs.items():
+        check_schema(known[name].schema, value, f"/inputs/{name}")
+
+
+def _fill_document(change: Change, item_id: str, member: str | None, value: Any, pointer: str) -> None:
+    """Write an item whole, or one dotted member of it. What a person determined carries who and when."""
+    whole = dict(value) if member is None else dict(change.record.documents[item_id].value or {})
+    if member is not None:
+        *path, last = member.split(".")
+        place = whole
+        for name in path:
+            place[name] = dict(place.get(name) or {})
+            place = place[name]
+        place[last] = value
+    if item_id == "D08":
+        whole.setdefault("determined_by", str(change.actor.id))
+        whole.setdefault("determined_at", instant_text(change.now))
+    set_document(change, item_id, whole, pointer)
