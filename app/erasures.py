@@ -28,7 +28,16 @@ from app.record import BY_GENERATION, Stored, lock_record
 from app.secrets import Unsealable, Vault
 from domain.actors import Actor
 from domain.changes import Event
-from domain.erasures import check_request, clean_column, redact, repeats, texts_of_event, texts_of_fields
+from domain.erasures import (
+    check_request,
+    clean_column,
+    redact,
+    repeats,
+    strips_evidence,
+    texts_of_event,
+    texts_of_fields,
+)
+from domain.evidence import check_removal
 from domain.permissions import allows
 from domain.record import Record
 from domain.refusals import Conflict, Forbidden, InputError, Invalid, NotFound
@@ -120,8 +129,9 @@ async def reject_erasure(db: Db, principal: Principal, incident_id: UUID, erasur
 async def approve_erasure(db: Db, principal: Principal, vault: Vault, incident_id: UUID, erasure_id: UUID) -> None:
     """Approve an erasure and carry it out.
 
-    Raises NotFound, Forbidden, OwnRequest, Conflict once it is decided, and Invalid where a field named in the request
-    is gone, is under a legal hold, or could not be read by the rules without its text.
+    Raises NotFound, Forbidden, OwnRequest, Conflict once it is decided, GateRefused where a gate of the playbook keeps
+    the evidence as it is for now, and Invalid where a field named in the request is gone, is under a legal hold, or
+    could not be read by the rules without its text.
     """
     _require(principal.actor, "erase.approve")
     stored = await lock_record(db, incident_id)
@@ -163,6 +173,8 @@ async def approve_erasure(db: Db, principal: Principal, vault: Vault, incident_i
 async def _redact_record(db: Db, stored: Stored, actor: Actor, erasure_id: UUID, texts: Collection[str]) -> None:
     """Write the record without the texts. Nothing is settled: an erasure decides nothing again."""
     change = await begin_change(db, None, stored, actor)
+    if strips_evidence(stored.record, texts):
+        check_removal(change)
     change.emit("erasure.approved", erasure_id=erasure_id)
     redact(stored.record, texts)
     copy = msgspec.json.decode(msgspec.json.encode(stored.record), type=Record)

@@ -48,7 +48,7 @@ def judge_sign_off(view: View) -> Verdict:
     gate = None
     missing = [] if state else closing_gaps(change)
     if missing:
-        gate = ("G-ALL-2", "The record is not complete yet; see what is missing.", missing)
+        gate = (_gate_against(change, missing), "The record is not complete yet; see what is missing.", missing)
     who = Who(FIRST.roles | SECOND.roles) if state else FIRST if first else SECOND
     return verdict("sign_off", who, state=state, gate=gate, not_persons=barred)
 
@@ -81,13 +81,25 @@ def closing_gaps(change: Change) -> list[Missing]:
         gaps.append(Missing("fact", "person_concerned", message, f"/v1/incidents/{incident_id}"))
     if change.around.children_open:
         gaps.append(Missing("approval", "links", "Close the child incidents, or release the links with a reason."))
-    view = View(change)
-    for gate in speaking(view, {"kind": "incident.sign_off", "step": "", "action": "", "notification": {}}):
-        gaps += refusal_of(view, gate)[2] or [Missing("approval", gate.id, gate.message)]
+    gaps += [missing for _, of_gate in _gates_open(change) for missing in of_gate]
     unique: dict[tuple[str, str, str], Missing] = {}
     for gap in gaps:  # an open action is named once, whichever rule speaks of it
         unique.setdefault((gap.kind, gap.ref, "" if gap.kind == "action" else gap.message), gap)
     return list(unique.values())
+
+
+def _gates_open(change: Change) -> list[tuple[str, list[Missing]]]:
+    """The playbook's gates that speak against signing, each with what would satisfy it."""
+    view = View(change)
+    gates = speaking(view, {"kind": "incident.sign_off", "step": "", "action": "", "notification": {}})
+    return [(gate.id, refusal_of(view, gate)[2] or [Missing("approval", gate.id, gate.message)]) for gate in gates]
+
+
+def _gate_against(change: Change, missing: list[Missing]) -> str:
+    """The gate that refuses a signature: the playbook's where nothing else is missing, else the documentation's."""
+    gates = _gates_open(change)
+    theirs = [gap for _, of_gate in gates for gap in of_gate]
+    return gates[0][0] if gates and all(gap in theirs for gap in missing) else "G-ALL-2"
 
 
 def _steps_open(change: Change) -> list[Missing]:

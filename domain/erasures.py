@@ -140,6 +140,16 @@ def redact(record: Record, texts: Collection[str]) -> None:
                     setattr(row, name, clean)
 
 
+def strips_evidence(record: Record, texts: Collection[str]) -> bool:
+    """Whether erasing `texts` takes words away from an evidence item."""
+    columns = ERASABLE["evidence"]
+    return any(
+        clean_column(name, getattr(item, name), texts) != getattr(item, name)
+        for item in record.evidence.values()
+        for name in columns
+    )
+
+
 def clean_column(name: str, value: Any, texts: Collection[str]) -> Any:
     """The value of a column without `texts`."""
     words = WORDS_OF.get(name)

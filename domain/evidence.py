@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from domain.changes import Change
 from domain.doings import AHEAD_AT_MOST
+from domain.gating import View, refusal_of, speaking
 from domain.record import Evidence
-from domain.refusals import Conflict, InputError, Invalid
+from domain.refusals import Conflict, GateRefused, InputError, Invalid
 from domain.timeline import instant_text
 
 RESTRICTED_KINDS = frozenset({"screenshot", "transcript", "email_original"})
@@ -80,6 +81,22 @@ def read_restricted(change: Change, evidence_id: str) -> None:
     item = change.record.evidence[evidence_id]
     item.custody = [*item.custody, custody(change, "content read")]
     change.emit("evidence.read", evidence_id=item.id)
+
+
+def check_removal(change: Change) -> None:
+    """Raise GateRefused where a gate lets nothing be taken away from the evidence yet.
+
+    An erasure asks this before it strips an item of what is said about it. What turned out to be no incident is kept
+    for nobody: there no gate speaks.
+    """
+    if change.record.incident.status == "rejected":
+        return
+    view = View(change)
+    for gate in speaking(view, {"kind": "evidence.remove", "step": "", "action": "", "notification": {}}):
+        gate_id, message, missing = refusal_of(view, gate)
+        refusal = GateRefused(message, gate=gate_id, missing=missing)
+        refusal.incident_id = change.record.incident.id
+        raise refusal
 
 
 def custody(change: Change, what: str) -> dict[str, Any]:

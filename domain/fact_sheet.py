@@ -21,6 +21,11 @@ def set_fact(sheet: Sheet, name: str, value: Any, *, set_by: UUID, at: datetime)
     return True
 
 
+def would_lower(sheet: Sheet, name: str | None, value: Any) -> bool:
+    """Whether `value` would take back a yes-or-no fact that is known to be true."""
+    return value is not True and (sheet.get(name or "") or {}).get("value") is True
+
+
 def put_derived(sheet: Sheet, derived: Mapping[str, Any], *, at: datetime) -> None:
     """Bring the facts read from D04 and D05 up to date; one no longer implied goes, and the hand-set value returns."""
     for name, value in derived.items():

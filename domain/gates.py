@@ -6,10 +6,11 @@ What `unless` and `required_if` can see (every key of the maps is always bound, 
     actions[id]     {status, outcome, requirement, done, approved_by}; `outcome` is "" while there is none,
                     `done` is done or approved as unavailable, never skipped
     documents[id]   {state}
-    notifications   list of {kind, status, client_id, action_id}
+    notifications   list of {kind, status, client_id, action_id, approved}
     obligations     list of {rule, toward, outcome, decision, client_id}; `carried` is the decision of a duty whose
                     notice a follow-up owes
     evidence[id]    number of evidence items of that action
+    evidence_kinds[id]  kinds of those items, such as email_original
     tools           list of {id, name, status, standing, outcome, artifact, may_approve}: the entries of the tool
                     register that D03 names, in playbooks with an action that `decides: tool` (else empty). `outcome` is
                     what this incident decided for the tool ("" before), `artifact` whether what that outcome creates is
@@ -18,7 +19,8 @@ What `unless` and `required_if` can see (every key of the maps is always bound, 
                     size(tools) >= 1 && tools.all(t, t.outcome == actions["SA.3.1"].outcome && t.artifact)
     event           {kind, step, action, outcome, inputs, notification: {kind, action_id, reason}}, the operation asked
                     for; `inputs` and `outcome` are what the caller says, once they fit their schemas, and empty while
-                    only asked what would be possible: `!has(event.inputs.x) || ...` judges what is said and no more
+                    only asked what would be possible: `!has(event.inputs.x) || ...` judges what is said and no more.
+                    `reason` is the word of an action's `ahead_of_approval` where the sender gave it, else ""
     facts           by their own names
 """
 
@@ -37,11 +39,14 @@ class Operation(StrEnum):
     ACTION_SKIP = "action.skip"
     NOTIFICATION_SEND = "notification.send"
     NOTIFICATION_NOT_REQUIRED = "notification.not_required"
+    EVIDENCE_REMOVE = "evidence.remove"
     INCIDENT_SIGN_OFF = "incident.sign_off"
     INCIDENT_CLOSE = "incident.close"
 
 
-VARIABLES = frozenset({"steps", "actions", "documents", "notifications", "obligations", "evidence", "tools", "event"})
+VARIABLES = frozenset(
+    {"steps", "actions", "documents", "notifications", "obligations", "evidence", "evidence_kinds", "tools", "event"}
+)
 """Names beside the facts that a condition may use."""
 
 

@@ -72,10 +72,10 @@ class View:
     def parts(self) -> dict[str, Any]:
         """Steps, actions, documents, notifications, obligations, evidence and tools, as conditions name them."""
         record = self.record
-        counts: dict[str, int] = dict.fromkeys(record.actions, 0)
+        kinds: dict[str, list[str]] = {action_id: [] for action_id in record.actions}
         for item in record.evidence.values():
-            if item.action_id in counts:
-                counts[item.action_id] += 1
+            if item.action_id in kinds:
+                kinds[item.action_id].append(item.kind)
         return {
             "steps": {
                 step.id: {
@@ -103,6 +103,7 @@ class View:
                     "status": n.status,
                     "client_id": str(n.client_id or ""),
                     "action_id": n.action_id or "",
+                    "approved": n.approved_by is not None,
                 }
                 for n in record.notifications.values()
             ],
@@ -116,7 +117,8 @@ class View:
                 }
                 for o in record.obligations.values()
             ],
-            "evidence": counts,
+            "evidence": {action_id: len(found) for action_id, found in kinds.items()},
+            "evidence_kinds": kinds,
             "tools": [dict(zip(TOOL_MEMBERS, tool, strict=True)) for tool in _of_tools(self, ())],
         }
 
@@ -211,7 +213,14 @@ def _of_duties(view: View, path: tuple[Any, ...]) -> Any:
 
 
 def _of_notifications(view: View, path: tuple[Any, ...]) -> Any:
-    return tuple((n.kind, n.status, n.client_id, n.action_id) for n in view.record.notifications.values())
+    return tuple(
+        (n.kind, n.status, n.client_id, n.action_id, n.approved_by is not None)
+        for n in view.record.notifications.values()
+    )
+
+
+def _kinds_of_evidence(view: View, path: tuple[Any, ...]) -> Any:
+    return tuple(e.kind for e in view.record.evidence.values() if e.action_id == path[0])
 
 
 TOOL_MEMBERS = ("id", "name", "status", "standing", "outcome", "artifact", "may_approve")
@@ -235,7 +244,8 @@ _READ: dict[str, Callable[[View, tuple[Any, ...]], Any]] = {
     "notifications": _of_notifications,
     "tools": _of_tools,
     "documents": lambda view, path: {"state": view.record.documents[path[0]].state}[path[1]],
-    "evidence": lambda view, path: sum(1 for e in view.record.evidence.values() if e.action_id == path[0]),
+    "evidence": lambda view, path: len(_kinds_of_evidence(view, path)),
+    "evidence_kinds": _kinds_of_evidence,
 }
 """How to read one place of the record without building the whole view of it."""
 

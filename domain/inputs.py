@@ -5,7 +5,7 @@ from typing import Any
 
 from domain.changes import Change
 from domain.documentation import set_document
-from domain.fact_sheet import set_fact
+from domain.fact_sheet import set_fact, would_lower
 from domain.playbooks import Action
 from domain.refusals import InputError, Invalid
 from domain.schemas import check_schema
@@ -21,6 +21,8 @@ def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> di
         wanted = known[name]
         if wanted.document is not None:
             _fill_document(change, wanted.document, wanted.member, value, f"/inputs/{name}")
+        elif wanted.fact in action.raises and would_lower(change.record.incident.facts, wanted.fact, value):
+            values[name] = value
         elif wanted.fact is not None:
             set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
         else:

@@ -1,11 +1,9 @@
 """Notifications: drafting, four-eyes approval, sending with proof, and what may not be said or where."""
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
@@ -13,7 +11,9 @@ from msgspec import UNSET, Struct, UnsetType
 from domain.actions import OPEN, RISK_OWNER
 from domain.changes import Change
 from domain.doings import Claim, require_reason, settle_claim
+from domain.early_notices import EARLY_TRANSITIONS, ahead_of, early_senders, hint, judge_early, note_early, owes
 from domain.gating import View, refusal_of, speaking
+from domain.notice_texts import names_in, tool_in
 from domain.obligation_decisions import notified
 from domain.overrides import Override, pass_or_refuse
 from domain.record import Notification, Record
@@ -73,14 +73,22 @@ def judge_notification(view: View, notification: Notification) -> list[Verdict]:
     return [judge(view, notification, name) for name in NAMES]
 
 
-def judge(view: View, notification: Notification, transition: str) -> Verdict:
-    """What one transition would answer now, persons left open."""
+def judge(view: View, notification: Notification, transition: str, reason: str | None = None) -> Verdict:
+    """What one transition would answer now, persons left open. `reason` lets one that cannot wait be sent early."""
+    judged = _judge_in_turn(view, notification, transition)
+    leave = ahead_of(view, notification, reason) if transition == "record_sent" else None
+    if leave is None or judged.permit == "allowed":
+        return judged
+    return judge_early(view, notification, leave, _gate_against(view, notification, transition, leave.reason))
+
+
+def _judge_in_turn(view: View, notification: Notification, transition: str) -> Verdict:
     incident = view.record.incident
     state = None
     carried = incident.status == "closed" and is_carried(view.record, notification.obligation_id)
     if incident.status not in (*OPEN, "reported", "triage") and not carried:
         state = f"The incident is {incident.status}."
-    elif (notification.status, transition) not in TRANSITIONS:
+    elif (notification.status, transition) not in TRANSITIONS and not owes(view.record, notification, transition):
         state = f"The notification is {notification.status}."
     elif incident.declared_at is None and notification.kind in EXTERNAL_KINDS and transition != "not_required":
         state = "Outside parties are told only about a declared incident: declare it, then assess."
@@ -88,6 +96,8 @@ def judge(view: View, notification: Notification, transition: str) -> Verdict:
         state = "It has to be submitted and approved before it is sent."
     elif transition == "submit" and notification.kind not in APPROVED_KINDS:
         state = f"A notification of kind {notification.kind} needs no approval."
+    if state and transition == "record_sent":
+        state += hint(view, notification)
     who, barred = _who(view, notification, transition)
     gate = None if state else _gate_against(view, notification, transition)
     return verdict(transition, who, state=state, gate=gate, not_persons=barred, needs_person=transition == "approve")
@@ -110,7 +120,7 @@ def _who(view: View, notification: Notification, transition: str) -> tuple[Who, 
     if transition in ("approve", "request_changes"):
         manager = view.change.around.people.get(author)
         managers = frozenset({manager.manager_id} if manager is not None and manager.manager_id else ())
-        writers_of_it = [author, *notification.editor_ids]
+        writers_of_it = [author, *notification.editor_ids, *early_senders(view.record, notification)]
         return Who(APPROVERS, managers), list(with_stand_ins(view.change.around.people, writers_of_it))
     if transition == "not_required":
         return RISK_OWNER, []
@@ -126,11 +136,11 @@ def writers(change: Change, action_id: str | None) -> Who:
     return step_actors(change.record, change.playbook.step(action.step_id), action)
 
 
-def _gate_against(view: View, notification: Notification, transition: str) -> Any:
+def _gate_against(view: View, notification: Notification, transition: str, reason: str = "") -> Any:
     if transition not in ("record_sent", "not_required"):
         return None
     operation = "notification.send" if transition == "record_sent" else "notification.not_required"
-    about = {"kind": notification.kind, "action_id": notification.action_id or "", "reason": ""}
+    about = {"kind": notification.kind, "action_id": notification.action_id or "", "reason": reason}
     gates = speaking(view, {"kind": operation, "step": "", "action": "", "notification": about})
     return refusal_of(view, gates[0]) if gates else None
 
@@ -193,10 +203,15 @@ def _put(notification: Notification, message: Message) -> None:
 def transition_notification(change: Change, notification_id: str, command: NotificationCommand) -> None:
     """Apply one transition. Raises NotFound, Conflict, GateRefused, Forbidden or Invalid."""
     notification = _find(change, notification_id)
-    judged = judge(View(change), notification, command.transition)
+    view = View(change)
+    judged = judge(view, notification, command.transition, command.reason)
+    is_early = command.transition == "record_sent" and _judge_in_turn(view, notification, "record_sent") != judged
     current = {"status": notification.status, "version": notification.version}
     pass_or_refuse(change, judged, command.overrides, current, details={"notification_id": str(notification.id)})
-    notification.status = TRANSITIONS[notification.status, command.transition]
+    if is_early:
+        note_early(change, notification, command.reason or "")
+    asked = notification.status, command.transition
+    notification.status = TRANSITIONS.get(asked) or EARLY_TRANSITIONS[asked]
     _EFFECTS[command.transition](change, notification, command)
     notification.version += 1
 
@@ -298,6 +313,7 @@ def _check(change: Change, notification: Notification) -> None:
         kinds = INTERNAL_KINDS if inside else EXTERNAL_KINDS
         if inside and action.step_id == playbook.steps[-1].id:
             kinds = frozenset({"briefing"})  # what goes to all staff after the incident names nobody
+        kinds = frozenset(action.kinds) or kinds
         if action.type not in ("notify_internal", "notify_external") or notification.kind not in kinds:
             text = f"does not fit {action.id}; use one of: {', '.join(sorted(kinds))}"
             raise Invalid(f"/kind {text}.", errors=[InputError("/kind", text)])
@@ -333,52 +349,3 @@ def _check_references(change: Change, notification: Notification) -> None:
     if notification.action_id is not None and notification.action_id not in record.actions:
         text = "is no action of this incident"
         raise Invalid(f"/action_id {text}.", errors=[InputError("/action_id", text)])
-
-
-def names_in(text: str, change: Change) -> list[UUID]:
-    """People involved whom the text names (G-ALL-5): whole words, case-sensitive.
-
-    Full name, e-mail address or user name of the reporter, the person concerned and every participant; the family
-    name alone only of a subject, victim or reporter.
-    """
-    record = change.record
-    part = {p.person_id: p.involvement for p in record.participants.values()}
-    for person_id in (record.incident.opened_by_id, record.incident.discovered_by_id):
-        if person_id is not None:
-            part.setdefault(person_id, "reporter")
-    if record.incident.person_concerned_id is not None:
-        part[record.incident.person_concerned_id] = "subject"
-    found = []
-    for person_id, involvement in part.items():
-        person = change.around.people.get(person_id)
-        if person is None:
-            continue
-        terms = [person.name, person.email, person.user_name]
-        if involvement in ("subject", "victim", "reporter"):
-            terms.append(person.name.split(" ")[-1])
-        if any(term and re.search(rf"(?<!\w){re.escape(term)}(?!\w)", text) for term in terms):
-            found.append(person_id)
-    return found
-
-
-def tool_in(places: Iterable[str], record: Record) -> str | None:
-    """The AI system of D03 that one of these channels or recipients belongs to (G-ALL-9), by name or host."""
-    value = record.documents["D03"].value
-    systems = value.get("entries", ()) if isinstance(value, dict) else ()
-    for system in systems:
-        if system.get("identification") in ("unknown", "not_applicable"):
-            continue
-        host = _host(system.get("url") or "")
-        parts = [part for part in ((system.get("name") or "").lower(), host) if part]
-        for place in places:
-            if any(re.search(rf"(?<![\w-]){re.escape(part)}(?![\w-])", place.lower()) for part in parts):
-                return str(system.get("name") or host)
-    return None
-
-
-def _host(url: str) -> str:
-    """The host of an address in lower case, with or without a scheme; empty where there is none."""
-    try:
-        return (urlsplit(url if "//" in url else f"//{url}").hostname or "").removeprefix("www.")
-    except ValueError:
-        return ""

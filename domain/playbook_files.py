@@ -70,6 +70,13 @@ class OpensText(_Model):
     outcomes: list[Outcome] = []
 
 
+class AheadText(_Model):
+    """Who may send a notice before it is approved, and the reason word that says why."""
+
+    reason: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
+    roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1)]
+
+
 class ActionText(_Model):
     """One action as written in a file."""
 
@@ -92,6 +99,9 @@ class ActionText(_Model):
     approvals_when: list[Outcome] = []
     never_alone: bool = False
     opens: OpensText | None = None
+    kinds: list[Annotated[NotificationKind, Field(strict=False)]] = []
+    ahead_of_approval: AheadText | None = None
+    raises: list[str] = []
 
     @model_validator(mode="after")
     def _shape_fits_type(self) -> "ActionText":
@@ -110,6 +120,12 @@ class ActionText(_Model):
             raise ValueError(f"{self.id}: {', '.join(sorted(named - set(self.outcomes)))} is none of its outcomes")
         if self.opens is not None and (self.approvals_from or self.closing or self.fulfilled_by is not None):
             raise ValueError(f"{self.id}: an action that opens an incident is done by one person")
+        if self.kinds and self.type not in (ActionType.NOTIFY_INTERNAL, ActionType.NOTIFY_EXTERNAL):
+            raise ValueError(f"{self.id}: `kinds` are kinds of notifications, and a {self.type} asks for none")
+        if self.ahead_of_approval is not None and self.type != ActionType.NOTIFY_EXTERNAL:
+            raise ValueError(f"{self.id}: only a notice to the outside is approved, and so sent ahead of it")
+        if not set(self.raises) <= {wanted.fact for wanted in self.inputs}:
+            raise ValueError(f"{self.id}: `raises` names facts that its inputs write")
         return self
 
 

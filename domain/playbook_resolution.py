@@ -13,6 +13,7 @@ from domain.glossary import ActionType
 from domain.items import schema_of
 from domain.playbook_files import (
     ActionText,
+    AheadText,
     CommonAction,
     FaultyPlaybook,
     GateText,
@@ -20,7 +21,7 @@ from domain.playbook_files import (
     PlaybookText,
     StepText,
 )
-from domain.procedures import Action, Input, Opens, Playbook, Step, playbook_of
+from domain.procedures import Action, Ahead, Input, Opens, Playbook, Step, playbook_of
 
 NAMES = frozenset(FACTS) | VARIABLES
 """What a condition of a playbook may name."""
@@ -170,7 +171,14 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         approvals_when=tuple(text.approvals_when),
         never_alone=text.never_alone,
         opens=Opens(playbook=text.opens.playbook, outcomes=tuple(text.opens.outcomes)) if text.opens else None,
+        kinds=tuple(kind.value for kind in text.kinds),
+        ahead_of_approval=_ahead(text.ahead_of_approval),
+        raises=tuple(text.raises),
     )
+
+
+def _ahead(text: AheadText | None) -> Ahead | None:
+    return None if text is None else Ahead(text.reason, tuple(role.value for role in text.roles))
 
 
 def _input(text: InputText) -> Input:

@@ -40,6 +40,13 @@ class Opens(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcomes: tuple[str, ...] = ()
 
 
+class Ahead(Struct, frozen=True):
+    """A notice may go out before its approval: by holders of `roles`, who give `reason` as the word for why."""
+
+    reason: str
+    roles: tuple[str, ...]
+
+
 class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One item of a step's checklist.
 
@@ -48,7 +55,10 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `approvals_from` are roles that each have to approve, by different persons; `approvals_if` limits a role to a
     condition, `approvals_when` all of them to some outcomes: with another one the action is completed by one person.
     `never_alone`: one person never gives all of them, not even where nobody else is active. `opens`: done by opening
-    a linked incident. `source` is S, A or X, and `basis` says on what an X rests.
+    a linked incident. `kinds` are the kinds of notifications that fulfil it, where fewer fit than its type lets
+    through; `ahead_of_approval` says who may send one unapproved. `raises` are facts that its answers make true and
+    never take back: what one search did not find, another may have. `source` is S, A or X, and `basis` says on what
+    an X rests.
     """
 
     id: str
@@ -72,6 +82,9 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     approvals_when: tuple[str, ...] = ()
     never_alone: bool = False
     opens: Opens | None = None
+    kinds: tuple[str, ...] = ()
+    ahead_of_approval: Ahead | None = None
+    raises: tuple[str, ...] = ()
 
     def opens_with(self, outcome: str | None) -> bool:
         """Whether completing it with this outcome takes a linked incident."""

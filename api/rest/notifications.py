@@ -166,13 +166,23 @@ async def edit(call: Call, incident_id: str, notification_id: UUID, body: Notifi
 @routes.post(
     "/incidents/{incident_id}/notifications/{notification_id}/transitions",
     **declares(
-        ("notification.write", "notification.approve", "notification.record_sent", "notification.not_required"),
+        (
+            "notification.write",
+            "notification.approve",
+            "notification.record_sent",
+            "notification.not_required",
+            "notification.send_during_attack",
+        ),
         answer=NotificationAnswer,
         refuses=[409],
     ),
 )
 async def transition(call: Call, incident_id: str, notification_id: UUID, body: NotificationTransition) -> Response:
-    """Submit, approve, send, or state that it is not required."""
+    """Submit, approve, send, or state that it is not required.
+
+    A notice that its action lets out ahead of approval is recorded sent with the reason `attack_in_progress`, by
+    `security_lead` or `risk_owner`; it is an exception, and another person approves it before the step completes.
+    """
     command = msgspec.convert(body.model_dump(), NotificationCommand)
 
     def apply(change: Change) -> None:

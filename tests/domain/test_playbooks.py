@@ -318,6 +318,7 @@ def test_a_stored_playbook_comes_back_as_it_was(book: Playbook) -> None:
 
 
 PUBLISHED = {
+    ("ai-phishing", "1.0.0"): "d9d06d6c0aa3f5802c2af571637649f820168d0c48221b9958bf3f6c478b6d46",
     ("data-leakage", "1.0.0"): "1ae67bb70975a5fd294cd00c92adfe971ed3342de38686ee633e832e9d01df5d",
     ("generic-ai-incident", "1.0.0"): "94ac50d662ed1ef8c32fbd4408767dff4dafcaf800bfbd3b3f0a428c0da5edff",
 }
@@ -355,7 +356,9 @@ def test_unknown_names_are_absent() -> None:
         ({"title": "Client contact list pasted into ChatGPT"}, "data-leakage"),
         ({"title": "DLP alert", "summary": "Upload of PII to generative AI service blocked"}, "data-leakage"),
         ({"title": "Zugangsdaten", "summary": "password sent as PROMPT"}, "data-leakage"),
-        ({"title": "Deepfake call asked to upload the customer list"}, "generic-ai-incident"),
+        ({"title": "Deepfake call asked to upload the customer list"}, "ai-phishing"),
+        ({"title": "AI-written phishing mail", "summary": "Asked for the password of a customer"}, "ai-phishing"),
+        ({"summary": "The caller used a cloned voice of our director"}, "ai-phishing"),
         ({"title": "Robot arm moved oddly"}, "generic-ai-incident"),
         ({"title": None, "labels": ["leakage"]}, "data-leakage"),
         ({}, "generic-ai-incident"),
