@@ -101,6 +101,15 @@ def client_profile(row: dict[str, Any]) -> ClientProfile:
     )
 
 
+async def time_zone_of(db: Db) -> str:
+    """The time zone of the tenant's calendar: what a day means where a caller does not say."""
+    stored: str | None = await db.value(
+        "SELECT settings::text FROM tenants WHERE tenant_id = $1",
+        db.tenant_id,
+    )
+    return tenant_settings(orjson.loads(stored or "{}")).calendar.time_zone
+
+
 def tenant_settings(stored: dict[str, Any]) -> TenantSettings:
     """The settings of a tenant; what is not stored has its published default."""
     defaults = TenantSettings()

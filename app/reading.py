@@ -244,6 +244,29 @@ def _compile_page(
     return f"with p as materialized ({page}) {nested}", tuple(new.bound)
 
 
+@lru_cache(maxsize=200)
+def _compile_tally(
+    noun: str, member: str, roles: frozenset[str], filters: tuple[tuple[str, int], ...]
+) -> tuple[str, tuple[str, ...]]:
+    kind, new = NOUNS[noun], _Statement(roles)
+    value = kind.fields[member]
+    assert isinstance(value, Field), "only a plain value can be counted by"
+    rows = new.rows(kind, f"{new.value(value, 't')} as value", "t", *new.predicates(kind, filters, "t"))
+    counted = f"select value, count(*) as n from ({rows}) r group by value"
+    return f"select coalesce(json_object_agg(c.value, c.n), '{{}}')::text from ({counted}) c", tuple(new.bound)
+
+
+async def read_tally(
+    db: Db, noun: str, member: str, filters: Mapping[str, Any], reader: Reader, *, now: datetime | None = None
+) -> str:
+    """How many rows there are of each value of a field, as the text of a JSON object. Costs as much as rows match."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    sql, bound = _compile_tally(noun, member, _deciding(reader.roles), _counted(noun, given))
+    await _plan_for(db, noun, given)
+    text: str = await db.value(sql, *_values(bound, reader, now, _spread(noun, given)))
+    return text
+
+
 async def read_one(
     db: Db, noun: str, wanted: Shape, id: UUID | str, reader: Reader, *, by: str = "", now: datetime | None = None
 ) -> str | None:
@@ -298,14 +321,19 @@ async def read_page(
     values = _spread(noun, given) | {"limit": limit + 1}
     if start:
         values |= {"value": start.value, "key": start.id}
-    if any(kind.filters[name].skewed for name in given):
-        await db.execute("set local plan_cache_mode = force_custom_plan")
+    await _plan_for(db, noun, given)
     rows = await db.fetch(sql, *_values(bound, reader, now, values))
     following = marks.write(Position(rows[limit - 1][1], rows[limit - 1][2])) if len(rows) > limit else None
     items = show_offers(",".join([row[0] for row in rows[:limit]]), reader.roles, reader.person_id)
     clock = f',"server_time":"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"' if kind.clocked else ""
     mark = f'"{following}"' if following else "null"
     return Page(f'{{"items":[{items}],"next_cursor":{mark}{clock}}}', following)
+
+
+async def _plan_for(db: Db, noun: str, given: Mapping[str, Any]) -> None:
+    """Plan for the values at hand where a filter's values are skewed."""
+    if any(NOUNS[noun].filters[name].skewed for name in given):
+        await db.execute("set local plan_cache_mode = force_custom_plan")
 
 
 def _values(bound: Sequence[str], reader: Reader, now: datetime | None, values: Mapping[str, Any]) -> list[Any]:

@@ -11,14 +11,14 @@ import asyncpg
 import uvloop
 from rich.console import Console
 
-from bench import measures, table
+from bench import measures, populations, table
 from bench.figures import Comparison, Figure
 from bench.machine import facts
 from bench.rig import DATABASE, Rig
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BUSY = 0.85  # share of a core from which a server counts as its own limit
-SECTIONS = ("starts", "ratios", "crowd", "statements", "lists", "memory", "idle")
+SECTIONS = ("starts", "ratios", "crowd", "statements", "lists", "populations", "memory", "idle")
 
 
 class Run:
@@ -78,6 +78,10 @@ class Run:
             with self._busy(f"Preparing {self.chosen.incidents:,} incidents, then listing them"):
                 async for figure in measures.long_lists(rig, seconds / 2, many=self.chosen.incidents):
                     self.add(figure)
+        if self.wants("populations"):
+            with self._busy(f"Preparing {self.chosen.occurrences:,} control occurrences, then reading pages of them"):
+                async for figure in populations.populations(rig, seconds / 2, many=self.chosen.occurrences):
+                    self.add(figure)
         if self.wants("memory"):
             self.add(measures.memory(rig))
         if self.wants("idle"):
@@ -119,6 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one run of a load")
     parser.add_argument("--incidents", type=int, default=measures.MANY, help="incidents of the long list")
+    parser.add_argument("--occurrences", type=int, default=populations.MANY, help="rows of the long population")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS, help="sections to run")
     parser.add_argument("--named", nargs="+", default=(), help="ratios whose name has one of these words")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the table is written")

@@ -4,12 +4,15 @@ Copies differ in id, number, title, instants, status, labels and clients. Their 
 stands where that of its model stands, so the next event continues it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from uuid import UUID
 
 import asyncpg
 
 SKIPPED = frozenset({"event_data", "events", "gate_refusals", "risk_revisions", "hook_deliveries", "erasures"})
 FILTERS = ("incident_clients", "incident_labels", "incident_words", "incident_members")
+NOTHING: Mapping[str, dict[str, str]] = MappingProxyType({})
 LABELS = CLIENTS = 10  # few, so that a page of either is full among a thousand incidents
 STATUSES = "'in_progress','closed','contained','closed','post_incident','closed','in_progress','closed'"
 
@@ -23,11 +26,19 @@ FROM generate_series(1, $2::int) n
 
 
 async def copy_incident(
-    dsn: str, tenant_id: UUID, incident_id: UUID, count: int, *, whole: bool = True, varied: bool = False
+    dsn: str,
+    tenant_id: UUID,
+    incident_id: UUID,
+    count: int,
+    *,
+    whole: bool = True,
+    varied: bool = False,
+    also: Mapping[str, dict[str, str]] = NOTHING,
 ) -> list[UUID]:
     """Copy an incident `count` times within its tenant; the ids of the copies.
 
-    `whole` copies every child row, otherwise only what lists read. `varied` spreads status, labels and clients.
+    `whole` copies every child row, otherwise only what lists read and the tables of `also`, whose columns it may change
+    by expressions over the copy `c` and the model's row `m`. `varied` spreads status, labels and clients.
     """
     connection = await asyncpg.connect(dsn)
     try:
@@ -37,10 +48,11 @@ async def copy_incident(
             await connection.execute(_NUMBERED, str(incident_id), count)
             taken = await connection.fetchval("SELECT next_number FROM tenants WHERE tenant_id = $1", tenant_id)
             await _copy(connection, "incidents", tenant_id, incident_id, _incident(taken, varied))
-            tables = await _children(connection) if whole else ["incident_members"]
+            tables = await _children(connection) if whole else ["incident_members", *also]
             for table in tables:
                 if table not in FILTERS or not varied or table == "incident_members":
-                    await _copy(connection, table, tenant_id, incident_id, {"incident_id": "c.id"})
+                    changed = {"incident_id": "c.id", **also.get(table, {})}
+                    await _copy(connection, table, tenant_id, incident_id, changed)
             await _copy(connection, "streams", tenant_id, incident_id, {"stream_id": "c.id"}, key="stream_id")
             if varied:
                 await _filters(connection, tenant_id)

@@ -23,6 +23,8 @@ def move_discovery(change: Change, discovered_at: datetime | str, precision: str
         return
     before = incident.discovered_at
     incident.discovered_at, incident.discovered_at_precision = at, wanted
+    for occurrence in change.record.occurrences.values():
+        occurrence.discovered_at = at
     if incident.declared_at is None:
         suggested = catalogue().get((incident.suggested_playbook or {}).get("slug", ""))
         incident.provisional_deadlines = provisional(change, suggested) if suggested else []
@@ -71,7 +73,9 @@ def _recompute_deadlines(change: Change, reason: str) -> None:
         run.earlier_deadlines = [*run.earlier_deadlines, kept]
         run.clock_started_at, run.at_risk_at = times.clock_started_at, times.at_risk_at
         run.due_at, run.breach_at = times.due_at, times.breach_at
+        is_last = step.id == change.playbook.last_step.id
         for occurrence in change.record.occurrences.values():
-            if occurrence.step_id == step.id and occurrence.voided_at is None:
+            is_due_with = occurrence.step_id == step.id or (is_last and occurrence.purpose == "documentation")
+            if is_due_with and occurrence.voided_at is None:
                 occurrence.due_at, occurrence.breach_at = times.due_at, times.breach_at
     change.emit("incident.deadlines_recomputed", reason=reason)

@@ -190,9 +190,14 @@ def _expect(
     due_at: datetime,
     breach_at: datetime,
 ) -> None:
+    incident = change.record.incident
     made = ControlOccurrence(
         id=change.new_id(),
         control=control,
+        generation=incident.generation,
+        playbook_slug=None if purpose == "triage" else incident.playbook_slug,
+        discovered_at=incident.discovered_at,
+        exercise=incident.exercise,
         step_id=step_id,
         purpose=purpose,
         expected_of=of,

@@ -265,10 +265,18 @@ class FollowUp(Row, kw_only=True):
 
 
 class ControlOccurrence(Row, kw_only=True):
-    """One expected operation of a control. Its state is computed from these instants and a bound `now`."""
+    """One expected operation of a control. Its state is computed from these instants and a bound `now`.
+
+    `generation` and `playbook_slug` are those of the incident when it was expected: a reclassified incident keeps both
+    sets. `discovered_at` and `exercise` repeat the incident's, since populations are cut by them.
+    """
 
     id: UUID
     control: str
+    generation: int = 1
+    playbook_slug: str | None = None  # null for `triage`
+    discovered_at: datetime
+    exercise: bool = False
     step_id: str | None = None  # null for `triage` and `documentation`
     purpose: str = "step"  # step | triage | documentation
     expected_of: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """What proves an incident: timeline, evidence, duties, control occurrences, signatures, exceptions."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Group, Noun, One, Sort, declare
+from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
 DATA = (
@@ -14,6 +14,25 @@ OCCURRENCE_STATE = (
     "case when {t}.voided_at is not null then 'voided' when {t}.skipped_at is not null then 'skipped'"
     f" when {MET} is not null then case when {MET} <= {{t}}.breach_at then 'met' else 'met_late' end"
     " when {now} > {t}.breach_at then 'breached' else 'expected' end"
+)
+OF_STEP = (
+    "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id and {t}.generation = {p}.generation"
+    " and {t}.id = {p}.step_id"
+)
+# What was attached to the actions of the step, or named when one was completed.
+PROVING_EVIDENCE = (
+    "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id and exists (select 1 from action_runs a"
+    " where a.tenant_id = {p}.tenant_id and a.incident_id = {p}.incident_id and a.generation = {p}.generation"
+    " and a.step_id = {p}.step_id and (a.id = {t}.action_id or {t}.id = any(a.evidence_ids)))"
+)
+# An event and the columns that it changed carry the same instant of recording.
+PROVING_EVENTS = (
+    "{t}.tenant_id = {p}.tenant_id and {t}.stream = 'incident' and {t}.stream_id = {p}.incident_id"
+    " and {t}.recorded_at in ({p}.met_at,{p}.skipped_at,{p}.voided_at,{p}.breached_announced_at)"
+    " and ({t}.kind in ('incident.acknowledged','incident.assigned','incident.declared','incident.reported',"
+    "'incident.rejected','incident.reclassified','incident.closed','sign_off.signed')"
+    " or {t}.kind in ('step.completed','step.skipped','sla.breached','sla.revised')"
+    " and {t}_data.data->>'step_id' is not distinct from {p}.step_id)"
 )
 
 declare(
@@ -106,21 +125,49 @@ declare(
     Noun(
         name="control_occurrence",
         table="control_occurrences",
-        fields=plain("id incident_id control step_id purpose expected_of")
-        | instants("due_at met_at met_occurred_at skipped_at voided_at")
-        | {"state": Field(OCCURRENCE_STATE), "number": Field("{t}_incident.number")},
+        fields=plain("id incident_id control step_id purpose expected_of generation playbook_slug exercise")
+        | instants("discovered_at due_at breach_at met_at met_occurred_at skipped_at voided_at")
+        | {
+            "state": Field(OCCURRENCE_STATE),
+            "number": Field("{t}_incident.number"),
+            "severity": Field("{t}_incident.severity"),
+            "incident_status": Field("{t}_incident.status"),
+            "disposition": Field("{t}_incident.disposition"),
+            "client_ids": Field("{t}_incident.client_ids"),
+            "step": One("step", OF_STEP),
+            "evidence": Many("evidence", PROVING_EVIDENCE, "{t}.attached_at, {t}.id", 50),
+            "events": Many("timeline_event", PROVING_EVENTS, "{t}.seq", 20),
+        },
         joins={
             "incident": "left join incidents {t}_incident"
             " on {t}_incident.tenant_id = {t}.tenant_id and {t}_incident.id = {t}.incident_id"
         },
         filters=OF_INCIDENT
         | {
-            "control": Filter("{t}.control = {v}::text"),
-            "due_from": Filter("{t}.due_at >= {v}::timestamptz"),
-            "due_to": Filter("{t}.due_at < {v}::timestamptz"),
+            # Some controls are in every incident and others in few.
+            "control": Filter("{t}.control = {v}::text", skewed=True),
+            "discovered_at_from": Filter("{t}.discovered_at >= {v}::timestamptz"),
+            "discovered_at_to": Filter("{t}.discovered_at < {v}::timestamptz"),
+            "due_at_from": Filter("{t}.due_at >= {v}::timestamptz"),
+            "due_at_to": Filter("{t}.due_at < {v}::timestamptz"),
             "state": Filter(f"({OCCURRENCE_STATE}) = any({{v}}::text[])"),
+            "outcome": Filter("{t}.outcome = {v}::text"),
+            "purpose": Filter("{t}.purpose = any({v}::text[])"),
+            "playbook": Filter("{t}.playbook_slug = any({v}::text[])"),
+            "exercise": Filter("{t}.exercise = {v}::boolean"),
+            "severity": Filter(
+                "exists (select 1 from incidents i where i.tenant_id = {t}.tenant_id and i.id = {t}.incident_id"
+                " and i.severity = any({v}::text[]))"
+            ),
+            "client_id": Filter(
+                "exists (select 1 from incident_clients c"
+                " where c.tenant_id = {t}.tenant_id and c.incident_id = {t}.incident_id and c.client_id = {v}::uuid)"
+            ),
         },
-        sorts={"due_at": Sort("{t}.due_at", "timestamptz")},
+        sorts={
+            "discovered_at": Sort("{t}.discovered_at", "timestamptz"),
+            "due_at": Sort("{t}.due_at", "timestamptz"),
+        },
         sort="due_at",
         clocked=True,
     )

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Computed, Text
+from sqlmodel import Field
 
 from app.tables import columns
 from app.tables.columns import SQLModel, belongs_to, in_incident, index, one_of, unique
@@ -100,12 +101,19 @@ class ControlOccurrence(SQLModel, table=True):
         in_incident(),
         one_of("purpose", "step", "triage", "documentation"),
         index("control_occurrences_by_control", "control", "due_at"),
+        index("control_occurrences_by_discovery", "control", "discovered_at", "id"),
+        # What an auditor looks for is rare: everything but the operations that went well.
+        index("control_occurrences_by_outcome", "control", "outcome", "discovered_at", "id", where="outcome <> 'met'"),
     )
 
     tenant_id: UUID = columns.tenant()
     incident_id: UUID = columns.key()
     id: UUID = columns.key()
     control: str = columns.text()
+    generation: int = columns.number(1)
+    playbook_slug: str | None = columns.text()
+    discovered_at: datetime
+    exercise: bool = columns.flag()
     step_id: str | None = columns.text()
     purpose: str = columns.text("step")
     expected_of: list[str] = columns.words()
@@ -116,6 +124,17 @@ class ControlOccurrence(SQLModel, table=True):
     skipped_at: datetime | None
     voided_at: datetime | None
     breached_announced_at: datetime | None
+    outcome: str | None = Field(  # the part of the state that no longer hangs on the clock
+        sa_type=Text,
+        sa_column_args=(
+            Computed(
+                "CASE WHEN voided_at IS NOT NULL THEN 'voided' WHEN skipped_at IS NOT NULL THEN 'skipped'"
+                " WHEN coalesce(met_occurred_at, met_at) <= breach_at THEN 'met'"
+                " WHEN coalesce(met_occurred_at, met_at) IS NOT NULL THEN 'met_late' ELSE 'open' END",
+                persisted=True,
+            ),
+        ),
+    )
 
 
 class Signature(SQLModel, table=True):

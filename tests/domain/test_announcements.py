@@ -37,7 +37,9 @@ def record() -> Record:
         due_at=due,
         breach_at=due,
     )
-    control = ControlOccurrence(id=uuid4(), control="CC7.3", step_id="DL.1", due_at=due, breach_at=due)
+    control = ControlOccurrence(
+        id=uuid4(), control="CC7.3", step_id="DL.1", due_at=due, breach_at=due, discovered_at=due
+    )
     duty = Obligation(
         id=uuid4(),
         rule_id="OB-1",
