@@ -24,9 +24,11 @@ WITH steps AS (
   SELECT 'approval', i.id, i.number, i.title, i.severity, n.id::text, 'Approve: ' || n.subject,
          n.due_at, n.due_at, n.status
   FROM notifications n JOIN incidents i ON i.tenant_id = n.tenant_id AND i.id = n.incident_id
-  WHERE n.tenant_id = $1 AND n.status = 'in_review' AND n.author_id <> $2
-    AND ($3::text[] && '{risk_owner,legal_counsel}'::text[] OR EXISTS (
-      SELECT 1 FROM people p WHERE p.tenant_id = n.tenant_id AND p.id = n.author_id AND p.manager_id = $2))
+  WHERE n.tenant_id = $1 AND n.status = 'in_review' AND EXISTS (
+      SELECT 1 FROM json_array_elements(n.allowed->'@') v
+      WHERE v->>'transition' = 'approve' AND v->>'permit' = 'allowed'
+        AND ((v->'any_role')::jsonb ?| $3::text[] OR (v->'only_persons')::jsonb ? ($2::uuid)::text)
+        AND (v->'not_persons')::jsonb ? ($2::uuid)::text IS NOT TRUE)
   UNION ALL
   SELECT 'approval', i.id, i.number, i.title, i.severity, a.id, 'Approve that the evidence is unavailable',
          s.due_at, s.breach_at, a.status

@@ -68,8 +68,9 @@ def offered(action: Action) -> tuple[str, ...]:
 
 
 def is_derived(action: Action) -> bool:
-    """Fulfilled by something else than a tick: a sent notification, or the documents it stands for."""
-    return action.type in ("notify_internal", "notify_external") or action.fulfilled_by is not None
+    """Fulfilled by something else than a tick: a notification drafted, approved or sent, or a document."""
+    by_text = action.drafts is not None or action.reviews is not None
+    return by_text or action.type in ("notify_internal", "notify_external") or action.fulfilled_by is not None
 
 
 def judge_action(
@@ -154,7 +155,7 @@ def _fulfilment(action: Action) -> str:
     if action.closing:
         return "the sign-off fulfils it."
     if is_derived(action):
-        return "it is done by itself when what it asks for exists (a sent notification, a complete document)."
+        return "it is done by itself when what it asks for exists (a notification, a complete document)."
     return f"an action of type {action.type} has no such transition."
 
 

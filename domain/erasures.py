@@ -27,7 +27,7 @@ ERASABLE: dict[str, frozenset[str]] = {
     "actions": frozenset({"values", "note", "reason", "approvals"}),
     "documents": frozenset({"value"}),
     "evidence": frozenset({"title", "filename", "collected_from", "collection_method"}),
-    "notifications": frozenset({"audience", "channel", "recipients", "subject", "body", "reason"}),
+    "notifications": frozenset({"audience", "channel", "recipients", "subject", "body", "reason", "approvals"}),
     "obligations": frozenset({"rationale", "opinion_reference"}),
     "follow_ups": frozenset({"title", "reason", "outside_reviewer"}),
     "exceptions": frozenset({"reason", "details"}),

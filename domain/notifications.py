@@ -11,20 +11,20 @@ from msgspec import UNSET, Struct, UnsetType
 from domain.actions import OPEN, RISK_OWNER
 from domain.changes import Change
 from domain.doings import Claim, require_reason, settle_claim
-from domain.early_notices import EARLY_TRANSITIONS, ahead_of, early_senders, hint, judge_early, note_early, owes
+from domain.early_notices import EARLY_TRANSITIONS, ahead_of, hint, judge_early, note_early, owes
 from domain.gating import View, refusal_of, speaking
 from domain.notice_texts import names_in, tool_in
 from domain.obligation_decisions import notified
 from domain.overrides import Override, pass_or_refuse
 from domain.record import Notification, Record
 from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, NotFound
-from domain.relations import is_among, step_actors, with_stand_ins
+from domain.relations import is_among, step_actors
+from domain.reviews import complete_review, open_seats, reviewers, take_seat
 from domain.verdicts import Verdict, Who, verdict
 
 APPROVED_KINDS = frozenset({"client_notice", "correction", "regulator"})
 INTERNAL_KINDS = frozenset({"internal", "briefing", "escalation"})
 EXTERNAL_KINDS = APPROVED_KINDS | {"vendor"}
-APPROVERS = frozenset({"risk_owner", "legal_counsel"})
 EXTRA_WRITERS = Who(frozenset({"risk_owner", "security_lead"}))
 
 TRANSITIONS: dict[tuple[str, str], str] = {
@@ -38,7 +38,8 @@ TRANSITIONS: dict[tuple[str, str], str] = {
     ("sent", "acknowledge"): "acknowledged",
     **{(s, "not_required"): "not_required" for s in ("draft", "in_review", "approved", "failed")},
 }
-"""`draft` is sent directly only for the kinds that need no approval; a failed one goes back to draft when edited."""
+"""An approval leaves it `in_review` until every seat is taken (domain/reviews.py). `draft` is sent directly only for
+the kinds that need no approval; a failed one goes back to draft when edited."""
 NAMES = ("submit", "approve", "request_changes", "record_sent", "record_failed", "not_required", "acknowledge")
 
 
@@ -73,33 +74,46 @@ def judge_notification(view: View, notification: Notification) -> list[Verdict]:
     return [judge(view, notification, name) for name in NAMES]
 
 
-def judge(view: View, notification: Notification, transition: str, reason: str | None = None) -> Verdict:
-    """What one transition would answer now, persons left open. `reason` lets one that cannot wait be sent early."""
-    judged = _judge_in_turn(view, notification, transition)
+def judge(
+    view: View,
+    notification: Notification,
+    transition: str,
+    reason: str | None = None,
+    lifted: frozenset[str] = frozenset(),
+) -> Verdict:
+    """What one transition would answer now, persons and the gates in `lifted` left open.
+
+    `reason` lets one that cannot wait be sent early.
+    """
+    judged = _judge_in_turn(view, notification, transition, lifted)
     leave = ahead_of(view, notification, reason) if transition == "record_sent" else None
     if leave is None or judged.permit == "allowed":
         return judged
-    return judge_early(view, notification, leave, _gate_against(view, notification, transition, leave.reason))
+    return judge_early(view, notification, leave, _gate_against(view, notification, transition, lifted, leave.reason))
 
 
-def _judge_in_turn(view: View, notification: Notification, transition: str) -> Verdict:
+def _judge_in_turn(
+    view: View, notification: Notification, transition: str, lifted: frozenset[str] = frozenset()
+) -> Verdict:
     incident = view.record.incident
-    state = None
+    state = gate = None
+    unapproved = notification.status in ("draft", "in_review") and notification.kind in APPROVED_KINDS
     carried = incident.status == "closed" and is_carried(view.record, notification.obligation_id)
     if incident.status not in (*OPEN, "reported", "triage") and not carried:
         state = f"The incident is {incident.status}."
+    elif transition == "record_sent" and unapproved:
+        gate = _gate_against(view, notification, transition, lifted)  # a gate says what has to be done first
+        state = None if gate else "It has to be submitted and approved before it is sent."
     elif (notification.status, transition) not in TRANSITIONS and not owes(view.record, notification, transition):
         state = f"The notification is {notification.status}."
     elif incident.declared_at is None and notification.kind in EXTERNAL_KINDS and transition != "not_required":
         state = "Outside parties are told only about a declared incident: declare it, then assess."
-    elif transition == "record_sent" and notification.status == "draft" and notification.kind in APPROVED_KINDS:
-        state = "It has to be submitted and approved before it is sent."
     elif transition == "submit" and notification.kind not in APPROVED_KINDS:
         state = f"A notification of kind {notification.kind} needs no approval."
     if state and transition == "record_sent":
         state += hint(view, notification)
     who, barred = _who(view, notification, transition)
-    gate = None if state else _gate_against(view, notification, transition)
+    gate = gate or (None if state else _gate_against(view, notification, transition, lifted))
     return verdict(transition, who, state=state, gate=gate, not_persons=barred, needs_person=transition == "approve")
 
 
@@ -118,10 +132,8 @@ def _check_open(change: Change, obligation_id: UUID | None) -> None:
 def _who(view: View, notification: Notification, transition: str) -> tuple[Who, list[UUID | None]]:
     author = notification.author_id
     if transition in ("approve", "request_changes"):
-        manager = view.change.around.people.get(author)
-        managers = frozenset({manager.manager_id} if manager is not None and manager.manager_id else ())
-        writers_of_it = [author, *notification.editor_ids, *early_senders(view.record, notification)]
-        return Who(APPROVERS, managers), list(with_stand_ins(view.change.around.people, writers_of_it))
+        who, barred = reviewers(view, notification)
+        return who, list(barred)
     if transition == "not_required":
         return RISK_OWNER, []
     persons = {author} | ({notification.approved_by} if notification.approved_by else set())
@@ -136,12 +148,14 @@ def writers(change: Change, action_id: str | None) -> Who:
     return step_actors(change.record, change.playbook.step(action.step_id), action)
 
 
-def _gate_against(view: View, notification: Notification, transition: str, reason: str = "") -> Any:
+def _gate_against(
+    view: View, notification: Notification, transition: str, lifted: frozenset[str], reason: str = ""
+) -> Any:
     if transition not in ("record_sent", "not_required"):
         return None
     operation = "notification.send" if transition == "record_sent" else "notification.not_required"
     about = {"kind": notification.kind, "action_id": notification.action_id or "", "reason": reason}
-    gates = speaking(view, {"kind": operation, "step": "", "action": "", "notification": about})
+    gates = [g for g in speaking(view, {"kind": operation, "notification": about}) if g.id not in lifted]
     return refusal_of(view, gates[0]) if gates else None
 
 
@@ -187,6 +201,7 @@ def edit_notification(change: Change, notification_id: str, message: Message) ->
     _put(notification, message)
     _check(change, notification)
     notification.status, notification.approved_by, notification.approved_at = "draft", None, None
+    notification.approvals = []
     if change.actor.id not in (notification.author_id, *notification.editor_ids):
         notification.editor_ids = [*notification.editor_ids, change.actor.id]
     notification.version += 1
@@ -204,10 +219,14 @@ def transition_notification(change: Change, notification_id: str, command: Notif
     """Apply one transition. Raises NotFound, Conflict, GateRefused, Forbidden or Invalid."""
     notification = _find(change, notification_id)
     view = View(change)
-    judged = judge(view, notification, command.transition, command.reason)
-    is_early = command.transition == "record_sent" and _judge_in_turn(view, notification, "record_sent") != judged
+
+    def judged(lifted: frozenset[str] = frozenset()) -> Verdict:
+        return judge(view, notification, command.transition, command.reason, lifted)
+
+    is_early = command.transition == "record_sent" and _judge_in_turn(view, notification, "record_sent") != judged()
     current = {"status": notification.status, "version": notification.version}
-    pass_or_refuse(change, judged, command.overrides, current, details={"notification_id": str(notification.id)})
+    about = {"notification_id": str(notification.id)}
+    pass_or_refuse(change, judged(), command.overrides, current, judged, details=about)
     if is_early:
         note_early(change, notification, command.reason or "")
     asked = notification.status, command.transition
@@ -218,18 +237,25 @@ def transition_notification(change: Change, notification_id: str, command: Notif
 
 def _submit(change: Change, notification: Notification, command: NotificationCommand) -> None:
     _check(change, notification)
-    notification.submitted_at = change.now
+    notification.submitted_at, notification.approvals = change.now, []
     change.emit("notification.submitted", notification_id=notification.id)
 
 
 def _approve(change: Change, notification: Notification, command: NotificationCommand) -> None:
-    notification.approved_by, notification.approved_at = change.actor.id, change.now
-    change.emit("notification.approved", notification_id=notification.id, content_hash=_hash(notification))
+    seat = take_seat(change, notification, "approved", command.reason)
+    if not open_seats(View(change), notification):
+        complete_review(change, notification)
+    elif notification.status == "approved":
+        notification.status = "in_review"
+    told: dict[str, Any] = {"role": seat.role, "action_id": seat.action_id, "content_hash": _hash(notification)}
+    change.emit("notification.approved", notification_id=notification.id, **told)
 
 
 def _request_changes(change: Change, notification: Notification, command: NotificationCommand) -> None:
     reason = require_reason(command.reason, "request changes")
     notification.reason = reason
+    take_seat(change, notification, "changes_requested", reason)
+    notification.approvals = notification.approvals[-1:]
     change.emit("notification.changes_requested", notification_id=notification.id, reason=reason)
 
 

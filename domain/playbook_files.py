@@ -102,12 +102,15 @@ class ActionText(_Model):
     kinds: list[Annotated[NotificationKind, Field(strict=False)]] = []
     ahead_of_approval: AheadText | None = None
     raises: list[str] = []
+    drafts: Annotated[NotificationKind, Field(strict=False)] | None = None
+    reviews: Annotated[NotificationKind, Field(strict=False)] | None = None
 
     @model_validator(mode="after")
     def _shape_fits_type(self) -> "ActionText":
         if bool(self.outcomes) != (self.type == ActionType.DECISION):
             raise ValueError(f"{self.id}: decisions have outcomes and nothing else has")
-        if self.type in (ActionType.RECORD, ActionType.DECISION) and not self.inputs and not self.closing:
+        by_itself = self.closing or self.reviews is not None
+        if self.type in (ActionType.RECORD, ActionType.DECISION) and not self.inputs and not by_itself:
             raise ValueError(f"{self.id}: a {self.type} declares its inputs")
         if len({wanted.name for wanted in self.inputs}) < len(self.inputs):
             raise ValueError(f"{self.id}: names of inputs are unique")
@@ -126,6 +129,16 @@ class ActionText(_Model):
             raise ValueError(f"{self.id}: only a notice to the outside is approved, and so sent ahead of it")
         if not set(self.raises) <= {wanted.fact for wanted in self.inputs}:
             raise ValueError(f"{self.id}: `raises` names facts that its inputs write")
+        return self
+
+    @model_validator(mode="after")
+    def _texts_fit_type(self) -> "ActionText":
+        if self.drafts is not None and self.type != ActionType.TASK:
+            raise ValueError(f"{self.id}: drafting a text is a task")
+        if self.reviews is not None and (self.type != ActionType.DECISION or not self.approvals_from):
+            raise ValueError(f"{self.id}: reviewing a text is a decision that names its roles in `approvals_from`")
+        if self.reviews is not None and self.outcomes != ["approved", "changes_requested"]:
+            raise ValueError(f"{self.id}: the outcomes of a review are approved and changes_requested")
         return self
 
 
@@ -210,6 +223,12 @@ class GateText(_Model):
         return self
 
 
+class AddedGate(GateText):
+    """A gate that a variant adds: it speaks behind those of its base, or before one of them."""
+
+    before: GateId | None = None
+
+
 class SuggestText(_Model):
     """A sign in a report that speaks for the playbook, or against it: CEL over `text` and `words`."""
 
@@ -253,7 +272,7 @@ class PlaybookText(_Model):
     add_roles: dict[str, list[Annotated[Role, Field(strict=False)]]] = {}
     add_roles_if: dict[str, dict[str, Condition]] = {}
     add_controls: dict[str, list[Control]] = {}
-    add_gates: list[GateText] = []
+    add_gates: list[AddedGate] = []
 
     @model_validator(mode="after")
     def _variant_or_own(self) -> "PlaybookText":

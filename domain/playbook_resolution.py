@@ -75,7 +75,13 @@ def _merged(text: PlaybookText, base: PlaybookText | None) -> tuple[list[StepTex
     touched = {*text.add_roles, *text.add_roles_if, *text.add_controls, *(action.into for action in text.add_actions)}
     if touched - known:
         raise FaultyPlaybook(f"{text.slug} adds to {', '.join(sorted(touched - known))}, which its base does not have")
-    return [_overlaid(step, text) for step in order], [*base.gates, *text.add_gates]
+    gates = list(base.gates)
+    for added in text.add_gates:
+        ids = [gate.id for gate in gates]
+        if added.before is not None and added.before not in ids:
+            raise FaultyPlaybook(f"{added.id} stands before {added.before}, which its base does not have")
+        gates.insert(ids.index(added.before) if added.before else len(gates), added)
+    return [_overlaid(step, text) for step in order], gates
 
 
 def _overlaid(step: StepText, text: PlaybookText) -> StepText:
@@ -95,6 +101,7 @@ def _overlaid(step: StepText, text: PlaybookText) -> StepText:
             "owner_roles": list(dict.fromkeys(roles)),
             "owner_roles_if": {**step.owner_roles_if, **text.add_roles_if.get(step.id, {})},
             "controls": list(dict.fromkeys(controls)),
+            "controls_suggested": [control for control in step.controls_suggested if control not in controls],
         }
     )
 
@@ -174,6 +181,8 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         kinds=tuple(kind.value for kind in text.kinds),
         ahead_of_approval=_ahead(text.ahead_of_approval),
         raises=tuple(text.raises),
+        drafts=text.drafts.value if text.drafts else None,
+        reviews=text.reviews.value if text.reviews else None,
     )
 
 
@@ -227,6 +236,15 @@ def _gate(text: GateText, attached: list[tuple[StepText, list[ActionText]]], act
     )
 
 
+def _check_added_roles(playbook: Playbook, step: Step) -> None:
+    """Who acts on a step is asked on every read, so a condition that adds a role sees facts alone."""
+    for text in step.owner_roles_if.values():
+        try:
+            compile_expression(text, FACTS, shipped=True)
+        except InvalidExpression as error:
+            raise FaultyPlaybook(f"{playbook.slug}, {step.id}: {error}") from error
+
+
 def _check(playbook: Playbook) -> None:
     """Everything refers to something that exists, and every condition compiles over known names."""
     steps = [step.id for step in playbook.steps]
@@ -237,7 +255,7 @@ def _check(playbook: Playbook) -> None:
         raise FaultyPlaybook(f"{playbook.slug}: an id is used twice")
     conditions: list[tuple[str, str]] = []
     for step in playbook.steps:
-        conditions += [(step.id, text) for text in step.owner_roles_if.values()]
+        _check_added_roles(playbook, step)
         for action in step.actions:
             conditions += [(action.id, text) for text in (action.required_if, *action.approvals_if.values()) if text]
     for gate in playbook.gates:

@@ -56,9 +56,10 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     condition, `approvals_when` all of them to some outcomes: with another one the action is completed by one person.
     `never_alone`: one person never gives all of them, not even where nobody else is active. `opens`: done by opening
     a linked incident. `kinds` are the kinds of notifications that fulfil it, where fewer fit than its type lets
-    through; `ahead_of_approval` says who may send one unapproved. `raises` are facts that its answers make true and
-    never take back: what one search did not find, another may have. `source` is S, A or X, and `basis` says on what
-    an X rests.
+    through; `ahead_of_approval` says who may send one unapproved. `drafts` and `reviews` name the kind of text whose
+    draft, or whose approval, fulfils it (domain/reviews.py). `raises` are facts that its answers make true and never
+    take back: what one search did not find, another may have. `source` is S, A or X, and `basis` says on what an X
+    rests.
     """
 
     id: str
@@ -85,6 +86,8 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kinds: tuple[str, ...] = ()
     ahead_of_approval: Ahead | None = None
     raises: tuple[str, ...] = ()
+    drafts: str | None = None
+    reviews: str | None = None
 
     def opens_with(self, outcome: str | None) -> bool:
         """Whether completing it with this outcome takes a linked incident."""

@@ -201,6 +201,7 @@ class Notification(Row, kw_only=True):
     created_at: datetime
     due_at: datetime | None = None
     submitted_at: datetime | None = None
+    approvals: list[Json] = field(default_factory=list)  # [{person_id, role, action_id, outcome, note, at}]
     approved_by: UUID | None = None
     approved_at: datetime | None = None
     sent_at: datetime | None = None  # claimed

@@ -24,6 +24,7 @@ from domain.links import has_linked_incident
 from domain.notifications import judge_notification
 from domain.record import ActionRun, StepRun
 from domain.relations import step_actors
+from domain.reviews import settle_review, settle_texts
 from domain.severity import LEVELS, highest, severity
 from domain.steps import FINISHED, judge_step, settle_steps
 from domain.verdicts import Verdict
@@ -51,7 +52,9 @@ def settle(change: Change) -> None:
             settle_document(change, item_id)
     if declared:
         view.touch()
-        _settle_derived_actions(change)
+        settle_texts(view)
+        _settle_derived_actions(view)
+        view.touch()
         settle_steps(change, view)
         _settle_status(change)
     settle_document(change, "D06")
@@ -94,8 +97,9 @@ def _follow_requirement(change: Change, run: ActionRun) -> None:
         change.emit("action.requirement_changed", action_id=run.id, requirement=run.requirement)
 
 
-def _settle_derived_actions(change: Change) -> None:
-    """Tick the actions that something else fulfils: a sent notification, or complete documents."""
+def _settle_derived_actions(view: View) -> None:
+    """Tick the actions that something else fulfils: a notification drafted, approved or sent, complete documents."""
+    change = view.change
     assert change.playbook is not None
     for step in change.playbook.steps:
         for action in step.actions:
@@ -110,6 +114,8 @@ def _settle_derived_actions(change: Change) -> None:
                 untied = action.opens_with(run.outcome) and not has_linked_incident(change.record, action.id)
                 if not (untied and run.status == "done"):
                     continue
+            elif action.drafts is not None or action.reviews is not None:
+                at = settle_review(view, action, run)
             elif action.fulfilled_by is not None:
                 documents = (change.record.documents[d] for d in action.fulfilled_by)
                 at = change.now if all(d.state in ("complete", "not_applicable") for d in documents) else None

@@ -9,7 +9,19 @@ from pydantic import Field
 from starlette.responses import Response
 
 from api.calls import Call
-from api.fields import AllowedTransition, In, IncidentBrief, Instant, Name, Out, Overrides, Reason, Text, Word
+from api.fields import (
+    AllowedTransition,
+    In,
+    IncidentBrief,
+    Instant,
+    JsonObject,
+    Name,
+    Out,
+    Overrides,
+    Reason,
+    Text,
+    Word,
+)
 from api.routing import declares, router
 from api.shapes import shape_of
 from app.answers import Answer, answer
@@ -52,6 +64,7 @@ class Notification(Out):
     created_at: datetime
     due_at: datetime | None
     submitted_at: datetime | None
+    approvals: list[JsonObject]
     approved_by: UUID | None
     approved_at: datetime | None
     sent_at: datetime | None
@@ -169,6 +182,7 @@ async def edit(call: Call, incident_id: str, notification_id: UUID, body: Notifi
         (
             "notification.write",
             "notification.approve",
+            "decision.approve",
             "notification.record_sent",
             "notification.not_required",
             "notification.send_during_attack",

@@ -13,7 +13,7 @@ declare(
         fields=plain(
             "id incident_id version kind status audience action_id client_id obligation_id channel "
             "recipients subject body corrects_evidence_id author_id approved_by sent_by proof_evidence_id "
-            "content_hash reason"
+            "content_hash reason approvals"
         )
         | instants("created_at due_at submitted_at approved_at sent_at sent_recorded_at acknowledged_at")
         | {

@@ -57,6 +57,7 @@ class Notification(SQLModel, table=True):
     corrects_evidence_id: UUID | None
     author_id: UUID
     editor_ids: list[UUID] = columns.uuids()
+    approvals: list[Any] = columns.json("[]")
     created_at: datetime
     due_at: datetime | None
     submitted_at: datetime | None
