@@ -174,7 +174,7 @@ async def test_a_client_is_not_told_before_the_assessment_nor_by_one_person_with
         barred = await puppet.refused("POST", move, {"transition": "approve"})
         assert barred["gate"] == "G-ALL-11"  # whoever was made by the author stands for the author
     sent = await me.refused("POST", move, {"transition": "record_sent"})
-    assert sent["code"] == "state-conflict"
+    assert (sent["code"], sent["gate"]) == ("gate-refused", "G-DL-1")
 
 
 async def test_two_people_ticking_different_boxes_never_lose(http: httpx.AsyncClient, server: str) -> None:
