@@ -141,11 +141,12 @@ def _who(view: View, notification: Notification, transition: str) -> tuple[Who, 
 
 
 def writers(change: Change, action_id: str | None) -> Who:
-    """Actors of the step that asks for it; for one that no step asks for, the leaders."""
+    """Actors of the step that asks for it, and who may send it early; for one that no step asks for, the leaders."""
     action = change.playbook.action(action_id) if change.playbook and action_id else None
     if change.playbook is None or action is None:
         return EXTRA_WRITERS
-    return step_actors(change.record, change.playbook.step(action.step_id), action)
+    who = step_actors(change.record, change.playbook.step(action.step_id), action)
+    return Who(who.roles.union(action.ahead_of_approval.roles), who.persons) if action.ahead_of_approval else who
 
 
 def _gate_against(

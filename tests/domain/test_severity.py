@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.facts import derive
+from domain.playbooks import catalogue
 from domain.severity import LEVELS, Severity, highest, severity
 from domain.severity_rules import rules
 
@@ -290,3 +291,8 @@ def test_more_exposure_never_lowers_a_severity(
 def _floor_levels(result: Severity, playbook: str) -> list[str]:
     levels = {rule.id: str(rule.level) for rule in rules().floors} | {"F11": rules().playbook_floors[playbook]}
     return [levels[floor] for floor in result.floors]
+
+
+def test_a_playbook_says_the_floor_that_the_tables_hold() -> None:
+    for book in catalogue().list():
+        assert rules().playbook_floors[book.slug] == book.severity_floor, book.slug

@@ -1,0 +1,239 @@
+"""AI vendor breach: the facts lie with a third party, and no notice ever waits for its answer."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+import pytest
+
+from domain.playbooks import Playbook
+from domain.refusals import Forbidden, GateRefused, Invalid
+from tests.domain import engine
+from tests.domain.engine import ADA, BEN, CLEO, EVE, FAY, NORTH, Story, declared, person
+
+ATTACK = "attack_in_progress"
+STEPS = {
+    "VB.1": ("immediate", ("vendor_management", "it_security"), "PT1H", ("CC7.3", "CC9.2")),
+    "VB.2": ("escalate", ("risk_owner", "vendor_management"), "PT4H", ("CC9.2", "CC2.2")),
+    "VB.3": ("contain", ("security_lead", "it_security"), "PT24H", ("CC6.1", "CC7.4")),
+    "VB.4": ("assess", ("risk_owner", "legal_counsel", "privacy"), "PT48H", ("CC2.3", "CC7.3")),
+    "VB.5": ("post_incident", ("risk_owner", "vendor_management"), "P14D", ("CC9.2", "CC4.2", "CC8.1")),
+}
+ACTIONS = {
+    "VB.1.1": ("evidence", "D01 D02"),
+    "VB.1.2": ("record", "D03"),
+    "VB.1.3": ("record", "D04"),
+    "VB.1.4": ("record", "D05"),
+    "VB.1.5": ("task", "D06 D09"),
+    "VB.2.1": ("notify_internal", "D07"),
+    "VB.2.2": ("notify_external", "D06"),
+    "VB.2.3": ("decision", "D07"),
+    "VB.2.4": ("prohibition", ""),
+    "VB.3.1": ("task", "D06 D09"),
+    "VB.3.2": ("task", "D06"),
+    "VB.3.3": ("decision", "D06"),
+    "VB.4.1": ("decision", "D07"),
+    "VB.4.2": ("notify_external", "D07"),
+    "VB.4.3": ("task", "D09"),
+    "VB.5.1": ("record", "D08"),
+    "VB.5.2": ("decision", "D09"),
+    "VB.5.3": ("task", "D10 D12"),
+}
+
+
+def book() -> Playbook:
+    return engine.playbook("ai-vendor-breach")
+
+
+def test_it_has_the_steps_and_actions_of_its_table() -> None:
+    assert {s.id: (s.phase, s.owner_roles, s.sla.value, s.controls) for s in book().steps} == STEPS
+    own = [a for a in book().actions.values() if a.id.startswith("VB.")]
+    assert {a.id: (a.type, " ".join(a.fills)) for a in own} == ACTIONS
+    assert {a.source for a in own} == {"X"}
+    assert all(a.basis for a in own)
+    assert {a.id for a in own if a.required_if} == {"VB.1.5", "VB.4.2"}
+    assert (book().primary_risk, book().severity_floor, book().first_step_open_to_all) == ("AR-006", "SEV3", False)
+    assert book().satisfied == {"CO.2": "VB.1.2", "CO.3": "VB.5.1"}
+
+
+def told() -> Story:
+    """Ben keeps the vendor's notice; North Dental's data may be among it."""
+    story = declared(slug="ai-vendor-breach", title="The vendor tells of a breach", client_ids=[NORTH.id])
+    shot = story.attach("VB.1.1")
+    story.act(BEN, "VB.1.1", evidence_ids=[shot.id], inputs={"notified_by_vendor_at": "2026-11-20T02:00:00Z"})
+    return story
+
+
+@cache
+def _cut() -> Story:
+    story = told()
+    story.act(BEN, "VB.1.2", inputs={"ai_systems": {"entries": [engine.TOOL]}, "integrations": "One API key."})
+    inputs = {"affected_data": {"entries": [engine.LIST]}, "credentials_exposed": False}
+    story.act(BEN, "VB.1.3", inputs=inputs)
+    story.act(BEN, "VB.1.4", inputs={"impacted_parties": engine.NOBODY})
+    story.finish(BEN, "VB.1")
+    story.tell(story.draft(ADA, action_id="VB.2.1"), "record_sent", ADA)
+    story.tell(question(story), "record_sent", ADA)
+    rationale = {"rationale": "The data processing agreement, section 9."}
+    story.act(ADA, "VB.2.3", outcome="duty_to_clients", inputs={**rationale, "audit_right": "yes"})
+    story.act(ADA, "VB.2.4")
+    story.finish(ADA, "VB.2")
+    story.act(BEN, "VB.3.1")
+    story.act(BEN, "VB.3.2")
+    story.act(FAY, "VB.3.3", outcome="suspend", inputs=rationale)
+    story.finish(FAY, "VB.3")
+    return story
+
+
+def cut() -> Story:
+    """The integration is cut off; what is owed to whom is not yet determined."""
+    return copy.deepcopy(_cut())
+
+
+def question(story: Story, **said: Any) -> Any:
+    asked = {"kind": "vendor", "action_id": "VB.2.2", "audience": "The vendor", "body": "What was accessed, and when?"}
+    return story.draft(ADA, **{**asked, **said})
+
+
+def notice(story: Story, who: Any = ADA, **said: Any) -> Any:
+    whole = {
+        "kind": "client_notice",
+        "action_id": "VB.4.2",
+        "client_id": NORTH.id,
+        "audience": "North Dental",
+        "subject": "A breach at a vendor of ours",
+        "body": "A vendor of ours was breached. What was taken is not known yet; we will write again.",
+        **said,
+    }
+    return story.draft(who, **whole)
+
+
+def approved(story: Story) -> Any:
+    made = notice(story)
+    story.tell(made, "submit", ADA)
+    return story.tell(made, "approve", CLEO)
+
+
+def gate_of(apply: Any) -> str | None:
+    with pytest.raises(GateRefused) as refused:
+        apply()
+    return refused.value.gate
+
+
+def run_rules(story: Story) -> None:
+    inputs = {"rationale": "We are the processor of North Dental."}
+    story.act(CLEO, "VB.4.1", outcome="reviewed", inputs=inputs)
+
+
+def test_no_client_is_told_before_the_obligation_rules_were_run() -> None:
+    story = cut()
+    made = approved(story)
+    assert gate_of(lambda: story.tell(made, "record_sent", ADA)) == "G-VB-1"
+    run_rules(story)
+    assert story.tell(made, "record_sent", ADA).status == "sent"
+    assert story.exceptions("sent_ahead_of_approval") == []
+
+
+@pytest.mark.parametrize("kind", ["regulator", "correction"])
+def test_an_attack_lifts_the_hold_for_clients_alone(kind: str) -> None:
+    story = cut()
+    if kind == "correction":
+        with pytest.raises(Invalid):
+            notice(story, kind=kind)
+        return
+    made = notice(story, kind=kind, client_id=None)
+    assert gate_of(lambda: story.tell(made, "record_sent", ADA, reason=ATTACK)) == "G-VB-1"
+
+
+def test_an_attack_in_progress_lets_the_notice_out_and_the_approval_is_owed() -> None:
+    story = cut()
+    made = notice(story, FAY)  # the security lead, who is no actor of VB.4
+    with pytest.raises(Forbidden):
+        story.tell(made, "record_sent", CLEO, reason=ATTACK)
+    assert story.tell(made, "record_sent", FAY, reason=ATTACK).status == "sent"
+    (exception,) = story.exceptions("sent_ahead_of_approval")
+    assert (exception.action_id, exception.person_id) == ("VB.4.2", FAY.id)
+    run_rules(story)
+    story.act(ADA, "VB.4.3")
+    engine.settle_duties(story)
+    assert gate_of(lambda: story.finish(ADA, "VB.4")) == "G-VB-1"
+    assert gate_of(lambda: story.tell(made, "approve", FAY)) == "G-ALL-11"
+    story.tell(made, "approve", CLEO)
+    assert story.finish(ADA, "VB.4").status == "completed"
+
+
+def test_an_approved_notice_that_an_attack_forces_out_is_an_exception_too() -> None:
+    story = cut()
+    made = approved(story)
+    story.tell(made, "record_sent", FAY, reason=ATTACK)
+    (exception,) = story.exceptions("sent_ahead_of_approval")
+    assert exception.details["approved"] is True
+    run_rules(story)
+    story.act(ADA, "VB.4.3")
+    engine.settle_duties(story)
+    assert story.finish(ADA, "VB.4").status == "completed"
+
+
+def test_a_notice_never_waits_for_the_vendor() -> None:
+    story = told()  # nothing is asked yet, and nothing is answered
+    made = approved(story)
+    run_rules(story)
+    assert story.action("VB.2.2").status == "pending"
+    assert story.step("VB.1").status != "completed"
+    assert story.tell(made, "record_sent", ADA).status == "sent"
+    listening = [
+        g for g in book().gates if any(p.operation == "notification.send" and p.matches(_send()) for p in g.when)
+    ]
+    assert [g.id for g in listening] == ["G-VB-1"]
+    assert all("VB.2" not in (g.unless or "") for g in listening)
+
+
+def _send() -> dict[str, Any]:
+    about = {"kind": "client_notice", "action_id": "VB.4.2", "reason": ""}
+    return {"kind": "notification.send", "step": "", "action": "", "notification": about}
+
+
+def test_the_vendor_is_asked_and_told_nothing_of_a_client() -> None:
+    story = told()
+    with pytest.raises(Invalid):
+        question(story, kind="client_notice", client_id=NORTH.id)
+    assert story.tell(question(story), "record_sent", ADA).status == "sent"
+    assert story.action("VB.2.2").status == "done"
+
+
+def test_credentials_at_the_vendor_are_rotated() -> None:
+    story = told()
+    assert story.action("VB.1.5").status == "pending_fact"
+    story.write("D04", {"entries": [{"data_type": "credentials_privileged", "count_precision": "exact"}]})
+    assert story.action("VB.1.5").status == "pending"
+    gate = next(g for g in book().gates if g.id == "G-ALL-7")
+    assert gate.names_actions == ("VB.1.5",)
+
+
+REASON = {"rationale": "The checklist of the vendor, answered again."}
+
+
+def test_approving_the_vendor_again_takes_two_persons() -> None:
+    story = cut()
+    with pytest.raises(Forbidden):
+        story.act(EVE, "VB.5.2", "approve", outcome="approve", inputs=REASON)
+    story.act(BEN, "VB.5.2", "approve", outcome="approve", inputs=REASON)
+    assert story.action("VB.5.2").status == "pending"
+    story.act(ADA, "VB.5.2", "approve", outcome="approve", inputs=REASON)
+    assert (story.action("VB.5.2").status, story.action("VB.5.2").outcome) == ("done", "approve")
+
+
+def test_one_person_with_both_roles_is_one_person() -> None:
+    gus = person(9, "Gus Both", "it_security", "risk_owner")
+    story = cut()
+    story.people = {**story.people, gus.id: gus}
+    story.act(gus, "VB.5.2", "approve", outcome="approve", inputs=REASON)
+    assert gate_of(lambda: story.act(gus, "VB.5.2", "approve", outcome="approve", inputs=REASON)) == "G-ALL-11"
+
+
+@pytest.mark.parametrize("outcome", ["conditional", "block"])
+def test_restricting_or_blocking_it_takes_one(outcome: str) -> None:
+    story = cut()
+    assert story.act(ADA, "VB.5.2", outcome=outcome, inputs=REASON).outcome == outcome
