@@ -1,0 +1,172 @@
+"""Fetching reaches public addresses and those that the operator named, under the name that was asked for."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from app.fetching import FetchFailed, check_url, fetch, is_allowed
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+@pytest.mark.parametrize(
+    ("address", "is_public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("127.0.0.1", False),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("fd00:ec2::254", False),
+        ("ff02::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::1", False),
+        ("2001:0:7f00:1::1", False),
+    ],
+)
+def test_only_public_addresses_are_dialled(address: str, is_public: bool) -> None:
+    assert is_allowed(ip_address(address), ()) is is_public
+
+
+def test_the_operator_may_name_more_networks() -> None:
+    networks = (ip_network("10.20.0.0/16"),)
+    assert is_allowed(ip_address("10.20.0.7"), networks)
+    assert is_allowed(ip_address("::ffff:10.20.0.7"), networks)
+    assert not is_allowed(ip_address("10.21.0.7"), networks)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://issuer.example", "ftp://issuer.example", "https://", "https://a:b@issuer.example", "issuer.example",
+     "https://issuer.example/#x", "https://issuer.example:99999", "https://[::1", "http://127.0.0.1", "",
+     "https://issuer.example:0", "https://issuer.example/\n"],
+)  # fmt: skip
+def test_addresses_that_are_no_https_are_refused(url: str) -> None:
+    with pytest.raises(FetchFailed):
+        check_url(url, ())
+
+
+def test_plain_http_is_for_loopback_alone() -> None:
+    check_url("https://issuer.example/realm", ())
+    check_url("http://127.0.0.1:8080", LOOPBACK)
+    for url in ("http://localhost:8080", "http://10.0.0.1"):
+        with pytest.raises(FetchFailed):
+            check_url(url, (*LOOPBACK, ip_network("10.0.0.0/8")))
+
+
+class Web:
+    """A TLS server for the name `localhost` that says what it is told to."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+        self.heads: list[bytes] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(self.answer)
+            await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+def certificate(folder: Path) -> Path:
+    """A certificate for `localhost` and its key, in one file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "us")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+@pytest.fixture
+async def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
+    path, found = certificate(tmp_path), Web()
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=context)
+    found.port = server.sockets[0].getsockname()[1]
+    yield found
+    server.close()
+
+
+async def test_the_certificate_is_that_of_the_name_and_not_of_the_address(web: Web) -> None:
+    assert await fetch(f"https://localhost:{web.port}/x?y=1", bytes_max=10, networks=LOOPBACK) == b"{}"
+    assert web.heads[0].startswith(b"GET /x?y=1 HTTP/1.1\r\n")
+    assert f"host: localhost:{web.port}".encode() in web.heads[0].lower()
+    with pytest.raises(FetchFailed):
+        await fetch(f"https://127.0.0.1:{web.port}/", bytes_max=10, networks=LOOPBACK)
+    assert len(web.heads) == 1
+
+
+async def test_a_name_that_leads_into_our_network_is_not_dialled(web: Web) -> None:
+    for host in ("localhost", "127.0.0.1", "2130706433", "0x7f.1"):
+        with pytest.raises(FetchFailed):
+            await fetch(f"https://{host}:{web.port}/", bytes_max=10)
+    assert web.heads == []
+
+
+async def test_a_name_with_one_bad_address_is_not_dialled(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def mixed(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(2, 1, 6, "", (address, web.port)) for address in ("127.0.0.1", "10.0.0.1")]
+
+    monkeypatch.setattr(loop, "getaddrinfo", mixed)
+    with pytest.raises(FetchFailed, match="not public"):
+        await fetch(f"https://localhost:{web.port}/", bytes_max=10, networks=LOOPBACK)
+    assert web.heads == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 302 Found\r\nLocation: https://localhost/\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"a\": 1111}",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 100_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}",
+        b"nonsense\r\n\r\n",
+        b"",
+    ],
+)  # fmt: skip
+async def test_what_is_no_short_document_fails(web: Web, answer: bytes) -> None:
+    web.answer = answer
+    with pytest.raises(FetchFailed):
+        await fetch(f"https://localhost:{web.port}/", bytes_max=10, networks=LOOPBACK)
+    assert len(web.heads) == 1
