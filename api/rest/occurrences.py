@@ -5,15 +5,16 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import Depends, Query
+from fastapi import Query
+from pydantic import Field
 from starlette.responses import Response
 
 from api.calls import Call
-from api.fields import Out
+from api.fields import In, Out
 from api.lists import CSV
 from api.routing import declares, router
 from api.shapes import shape_of
-from app.answers import Page, answer
+from app.answers import Answer, Page, answer
 from app.authentication import Principal
 from app.database import Db
 from app.listing import csv_of
@@ -146,48 +147,55 @@ class OccurrenceCounts(Out):
     query: Population
 
 
-def _asked(
-    control_id: str,
-    period_start: Annotated[str | None, Query(max_length=40)] = None,
-    period_end: Annotated[str | None, Query(max_length=40)] = None,
-    time_zone: Annotated[str | None, Query(max_length=60)] = None,
-    basis: Basis = "discovered_at",
-    state: Annotated[list[OccurrenceState] | None, Query(max_length=6)] = None,
-    severity: Annotated[list[Severity] | None, Query(max_length=4)] = None,
-    client_id: UUID | None = None,
-    playbook: Annotated[list[str] | None, Query(max_length=20)] = None,
-    purpose: Annotated[list[Purpose] | None, Query(max_length=3)] = None,
-    exercises: bool = False,
-) -> Asked:
-    return Asked(
-        control=control_id,
-        period_start=period_start,
-        period_end=period_end,
-        time_zone=time_zone,
-        basis=basis,
-        state=[one.value for one in state] if state else None,
-        severity=[one.value for one in severity] if severity else None,
-        client_id=client_id,
-        playbook=playbook or None,
-        purpose=[*purpose] if purpose else None,
-        exercises=exercises,
-    )
+class PopulationQuery(In):
+    """What decides who is in: days or instants, the field they are compared with, and filters."""
+
+    period_start: Annotated[str | None, Field(max_length=40)] = None
+    period_end: Annotated[str | None, Field(max_length=40)] = None
+    time_zone: Annotated[str | None, Field(max_length=60)] = None
+    basis: Basis = "discovered_at"
+    state: Annotated[list[OccurrenceState] | None, Field(max_length=6)] = None
+    severity: Annotated[list[Severity] | None, Field(max_length=4)] = None
+    client_id: UUID | None = None
+    playbook: Annotated[list[str] | None, Field(max_length=20)] = None
+    purpose: Annotated[list[Purpose] | None, Field(max_length=3)] = None
+    exercises: bool = False
+
+    def asked(self, control: str) -> Asked:
+        """The same for the use case."""
+        return Asked(
+            control=control,
+            period_start=self.period_start,
+            period_end=self.period_end,
+            time_zone=self.time_zone,
+            basis=self.basis,
+            state=[one.value for one in self.state] if self.state else None,
+            severity=[one.value for one in self.severity] if self.severity else None,
+            client_id=self.client_id,
+            playbook=self.playbook or None,
+            purpose=[*self.purpose] if self.purpose else None,
+            exercises=self.exercises,
+        )
+
+
+class PageQuery(PopulationQuery):
+    """The same, and which part of it."""
+
+    cursor: Annotated[str | None, Field(max_length=1_000)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 @routes.get("/audit/controls/{control_id}/occurrences", **declares("audit.read", answer=OccurrencePage))
-async def page(
-    call: Call,
-    asked: Annotated[Asked, Depends(_asked)],
-    cursor: Annotated[str | None, Query(max_length=1_000)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> Response:
+async def page(call: Call, control_id: str, given: Annotated[PageQuery, Query()]) -> Response:
     """Every operation that was expected of a control in a period, whatever became of it: met, late, breached, skipped
     or voided. `period_start` and `period_end` are instants or days of `time_zone` (default: that of the tenant's
     calendar); the period is half-open, and `basis` decides who is in it. CSV by `Accept`."""
-    wanted = shape_of(Occurrence, "control_occurrence")
+    wanted, population = shape_of(Occurrence, "control_occurrence"), given.asked(control_id)
 
     async def query(db: Db, principal: Principal) -> Page | Response:
-        found = await list_occurrences(db, principal, call.vault, asked, wanted, cursor=cursor, limit=limit)
+        found = await list_occurrences(
+            db, principal, call.vault, population, wanted, cursor=given.cursor, limit=given.limit
+        )
         if not call.wants_csv:
             return found
         headers = {"Link": call.next_link(found.next_cursor)} if found.next_cursor else None
@@ -198,10 +206,10 @@ async def page(
 
 
 @routes.get("/audit/controls/{control_id}/occurrences/counts", **declares("audit.read", answer=OccurrenceCounts))
-async def counts(call: Call, asked: Annotated[Asked, Depends(_asked)]) -> Response:
+async def counts(call: Call, control_id: str, given: Annotated[PopulationQuery, Query()]) -> Response:
     """How many of the same population are in each state. Costs as much as the period holds, not as history does."""
 
-    async def query(db: Db, principal: Principal) -> str | None:
-        return answer(orjson.dumps(await count_occurrences(db, principal, asked)).decode()).body
+    async def query(db: Db, principal: Principal) -> Answer:
+        return answer(orjson.dumps(await count_occurrences(db, principal, given.asked(control_id))).decode())
 
     return await call.read("audit.read", query)
