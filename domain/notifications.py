@@ -354,7 +354,9 @@ def _check(change: Change, notification: Notification) -> None:
                 "A briefing names no individual: take out the names, addresses and user names of those involved.",
                 gate="G-ALL-5",
             )
-    tool = tool_in([notification.channel, *notification.recipients], record)
+    # The vendor is written to at its own address; what it must not come through is its tool.
+    recipients = () if notification.kind == "vendor" else notification.recipients
+    tool = tool_in([notification.channel, *recipients], record)
     if tool is not None:
         raise GateRefused(
             f"Messages about the incident never travel through the AI tool concerned ({tool}).", gate="G-ALL-9"

@@ -203,6 +203,15 @@ def test_the_vendor_is_asked_and_told_nothing_of_a_client() -> None:
     assert story.action("VB.2.2").status == "done"
 
 
+def test_the_vendor_is_written_to_at_its_own_address_and_not_through_its_tool() -> None:
+    story = told()
+    story.act(BEN, "VB.1.2", inputs={"ai_systems": {"entries": [engine.TOOL]}, "integrations": "One API key."})
+    address = "security@chat.example.com"  # the host of the tool
+    story.tell(question(story, recipients=[address]), "record_sent", ADA)
+    assert gate_of(lambda: question(story, channel="ExampleChat")) == "G-ALL-9"
+    assert gate_of(lambda: story.draft(ADA, action_id="VB.2.1", recipients=[address])) == "G-ALL-9"
+
+
 def test_credentials_at_the_vendor_are_rotated() -> None:
     story = told()
     assert story.action("VB.1.5").status == "pending_fact"
