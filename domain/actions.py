@@ -11,6 +11,7 @@ from domain.approvals import approver_role, next_approvers, wanted_roles
 from domain.changes import Change
 from domain.documentation import self_verified
 from domain.doings import Claim, Doing, require_reason, settle_claim
+from domain.evidence import restrict_evidence
 from domain.gating import View, is_fulfilled, refusal_of, speaking
 from domain.inputs import check_inputs, take_inputs
 from domain.links import tie_incident
@@ -255,6 +256,8 @@ def _carry_out(change: Change, step: Step, action: Action, run: ActionRun, comma
         note=command.note,
     )
     run.values = take_inputs(change, action, command.inputs)
+    if action.restricts is not None:
+        restrict_evidence(change)
     if action.opens_with(command.outcome):
         tie_incident(change, action, command.linked_incident_id)
     if any(wanted.document == "D09" for wanted in action.inputs) and self_verified(change):

@@ -43,6 +43,7 @@ def attach_evidence(change: Change, item: NewEvidence) -> Evidence:
     if record.incident.status in ("closed", "rejected"):
         raise Conflict(f"The incident is {record.incident.status}.", current={"status": record.incident.status})
     _check(change, item)
+    usual = "restricted" if item.kind in RESTRICTED_KINDS else "internal"
     made = Evidence(
         id=item.id,
         action_id=item.action_id,
@@ -52,7 +53,7 @@ def attach_evidence(change: Change, item: NewEvidence) -> Evidence:
         sha256=item.sha256,
         size=item.size,
         media_type=item.media_type,
-        sensitivity=item.sensitivity or ("restricted" if item.kind in RESTRICTED_KINDS else "internal"),
+        sensitivity="restricted" if _is_restricted(change) else item.sensitivity or usual,
         collected_by=item.collected_by or change.person_id,
         collected_at=item.collected_at or change.now,
         collected_from=item.collected_from,
@@ -74,6 +75,23 @@ def attach_evidence(change: Change, item: NewEvidence) -> Evidence:
         size=made.size,
     )
     return made
+
+
+def restrict_evidence(change: Change) -> None:
+    """Keep all evidence from those who may not read what is restricted; what is attached later is restricted too."""
+    opened = [item for item in change.record.evidence.values() if item.sensitivity != "restricted"]
+    for item in opened:
+        item.sensitivity = "restricted"
+        item.custody = [*item.custody, custody(change, "restricted")]
+    if opened:
+        change.emit("evidence.restricted", evidence_ids=[item.id for item in opened])
+
+
+def _is_restricted(change: Change) -> bool:
+    playbook = change.playbook
+    runs = change.record.actions.values()
+    found = (playbook.action(run.id) for run in runs if run.status == "done") if playbook is not None else ()
+    return any(action is not None and action.restricts is not None for action in found)
 
 
 def read_restricted(change: Change, evidence_id: str) -> None:

@@ -3,8 +3,9 @@
 What `unless` and `required_if` can see (every key of the maps is always bound, unknown facts are left out):
 
     steps[id]       {status, completed, started, required_done}
-    actions[id]     {status, outcome, requirement, done, approved_by}; `outcome` is "" while there is none,
-                    `done` is done or approved as unavailable, never skipped
+    actions[id]     {status, outcome, requirement, done, approved_by, values}; `outcome` is "" while there is none,
+                    `done` is done or approved as unavailable, never skipped; `values` holds what was filled in and went
+                    to no document and no fact: `has(actions["HI.1.4"].values.decisions) && ...`
     documents[id]   {state}
     notifications   list of {kind, status, client_id, action_id, approved}
     obligations     list of {rule, toward, outcome, decision, client_id}; `carried` is the decision of a duty whose

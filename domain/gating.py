@@ -93,6 +93,7 @@ class View:
                     "requirement": action.requirement,
                     "done": is_fulfilled(action),
                     "approved_by": [str(a["person_id"]) for a in action.approvals],
+                    "values": action.values or {},
                 }
                 for action in record.actions.values()
             },
@@ -194,6 +195,8 @@ def _of_action(view: View, path: tuple[Any, ...]) -> Any:
         return is_fulfilled(run)
     if member == "outcome":
         return run.outcome or ""
+    if member == "values":
+        return _frozen(_within(run.values or {}, path[2:]))
     return {"status": run.status, "requirement": run.requirement}[member]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from domain.changes import Change
 from domain.documentation import set_document
 from domain.fact_sheet import set_fact, would_lower
-from domain.playbooks import Action
+from domain.playbooks import Action, Input
+from domain.record import Record
 from domain.refusals import InputError, Invalid
 from domain.schemas import check_schema
 from domain.timeline import instant_text
@@ -15,6 +16,9 @@ from domain.timeline import instant_text
 def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself."""
     check_inputs(action, inputs)
+    faults = [fault for wanted in action.inputs for fault in uncovered(change.record, wanted, inputs.get(wanted.name))]
+    if faults:
+        raise Invalid(f"{faults[0].pointer} {faults[0].reason}.", errors=faults)
     known = {wanted.name: wanted for wanted in action.inputs}
     values: dict[str, Any] = {}
     for name, value in inputs.items():
@@ -43,6 +47,24 @@ def check_inputs(action: Action, inputs: Mapping[str, Any]) -> None:
         raise Invalid(f"{errors[0].pointer} {errors[0].reason}.", errors=errors)
     for name, value in inputs.items():
         check_schema(known[name].schema, value, f"/inputs/{name}")
+
+
+def uncovered(record: Record, wanted: Input, answers: Any) -> list[InputError]:
+    """What a list lacks, or has too much, of one entry for each entry of the list it answers (`one_per`)."""
+    if not wanted.one_per:
+        return []
+    named, pointer = wanted.one_per, f"/inputs/{wanted.name}"
+    asked = [entry.get(named.key) for entry in (record.actions[named.action].values or {}).get(named.input, ())]
+    given = [entry.get(named.key) for entry in answers or ()]
+    faults = [
+        InputError(pointer, f"has no entry for {key}, which {named.action} lists") for key in asked if key not in given
+    ]
+    for index, key in enumerate(given):
+        if key not in asked:
+            faults.append(InputError(f"{pointer}/{index}/{named.key}", f"is not listed in {named.action}"))
+        elif key in given[:index]:
+            faults.append(InputError(f"{pointer}/{index}/{named.key}", "is answered twice"))
+    return faults
 
 
 def _fill_document(change: Change, item_id: str, member: str | None, value: Any, pointer: str) -> None:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from domain.gates import Operation
 from domain.glossary import ActionType, Mark, NotificationKind, Phase, Role, Severity, SlaKind
+from domain.workflows import WorkflowStatus
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Id = Annotated[str, Field(pattern=r"^[A-Z]{2}\.\d{1,2}(\.\d{1,2})?$")]
@@ -41,6 +42,14 @@ class SlaText(_Model):
         return self
 
 
+class OnePerText(_Model):
+    """A list that has exactly one entry for each entry of a list filled in before; `key` is in the entries of both."""
+
+    action: Id
+    input: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
+    key: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
+
+
 class InputText(_Model):
     """One input; the schema is taken from the documentation item when it writes one."""
 
@@ -53,6 +62,7 @@ class InputText(_Model):
     document: Item | None = None
     member: str | None = None
     fact: str | None = None
+    one_per: OnePerText | None = None
 
     @model_validator(mode="after")
     def _one_target(self) -> "InputText":
@@ -104,6 +114,7 @@ class ActionText(_Model):
     raises: list[str] = []
     drafts: Annotated[NotificationKind, Field(strict=False)] | None = None
     reviews: Annotated[NotificationKind, Field(strict=False)] | None = None
+    restricts: Literal["evidence"] | None = None
 
     @model_validator(mode="after")
     def _shape_fits_type(self) -> "ActionText":
@@ -229,6 +240,14 @@ class AddedGate(GateText):
     before: GateId | None = None
 
 
+class WorkflowText(_Model):
+    """An automated workflow that is suspended by one action and returns by the outcome of another."""
+
+    suspended_by: Id
+    returned_by: Id
+    outcomes: Annotated[dict[Outcome, Annotated[WorkflowStatus, Field(strict=False)]], Field(min_length=1)]
+
+
 class SuggestText(_Model):
     """A sign in a report that speaks for the playbook, or against it: CEL over `text` and `words`."""
 
@@ -265,6 +284,7 @@ class PlaybookText(_Model):
     standards_note: Text | None = None
     suggest: list[SuggestText] = []
     common_in: dict[str, Id] = {}
+    workflow: WorkflowText | None = None
     steps: list[StepText] = []
     gates: list[GateText] = []
     insert_steps: list[StepText] = []

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
+from msgspec import UNSET
 
 from domain.deadlines import Sla
 from domain.expressions import InvalidExpression, compile_expression
@@ -21,7 +22,7 @@ from domain.playbook_files import (
     PlaybookText,
     StepText,
 )
-from domain.procedures import Action, Ahead, Input, Opens, Playbook, Step, playbook_of
+from domain.procedures import Action, Ahead, Input, OnePer, Opens, Playbook, Step, playbook_of
 
 NAMES = frozenset(FACTS) | VARIABLES
 """What a condition of a playbook may name."""
@@ -57,7 +58,13 @@ def resolve(
         "steps": tuple(_step(step, position, found) for position, (step, found) in enumerate(attached, 1)),
         "gates": tuple(_gate(gate, attached, actions) for gate in (*gates, *general)),
     }
-    optional = {"extends": text.extends, "standards_note": text.standards_note, "satisfied": satisfied}
+    workflow = text.workflow or (base.workflow if base is not None else None)
+    optional = {
+        "extends": text.extends,
+        "standards_note": text.standards_note,
+        "satisfied": satisfied,
+        "workflow": workflow.model_dump(mode="json") if workflow else None,
+    }
     playbook = playbook_of({**msgspec.to_builtins(content), **{k: v for k, v in optional.items() if v}})
     _check(playbook)
     return playbook
@@ -177,6 +184,7 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         approvals_if=dict(text.approvals_if),
         approvals_when=tuple(text.approvals_when),
         never_alone=text.never_alone,
+        restricts=text.restricts,
         opens=Opens(playbook=text.opens.playbook, outcomes=tuple(text.opens.outcomes)) if text.opens else None,
         kinds=tuple(kind.value for kind in text.kinds),
         ahead_of_approval=_ahead(text.ahead_of_approval),
@@ -205,6 +213,7 @@ def _input(text: InputText) -> Input:
         document=text.document,
         member=text.member,
         fact=text.fact,
+        one_per=OnePer(**text.one_per.model_dump()) if text.one_per else UNSET,
     )
 
 
@@ -264,6 +273,12 @@ def _check(playbook: Playbook) -> None:
             raise FaultyPlaybook(f"{gate.id} names {', '.join(sorted(named - ids))}, which does not exist")
         if gate.unless is not None:
             conditions.append((gate.id, gate.unless))
+    if playbook.workflow is not None and {playbook.workflow.suspended_by, playbook.workflow.returned_by} - ids:
+        raise FaultyPlaybook(f"{playbook.slug}: its workflow names actions that do not exist")
+    for action in playbook.actions.values():
+        for wanted in action.inputs:
+            if wanted.one_per and not _has_input(playbook, wanted.one_per):
+                raise FaultyPlaybook(f"{action.id}: {wanted.name} answers {wanted.one_per.input}, which does not exist")
     for place, text in conditions:
         try:
             compile_expression(text, NAMES, shipped=True)
@@ -271,3 +286,8 @@ def _check(playbook: Playbook) -> None:
             raise FaultyPlaybook(f"{playbook.slug}, {place}: {error}") from error
         if unknown := set(_IDS.findall(text)) - ids:
             raise FaultyPlaybook(f"{place} refers to {', '.join(sorted(unknown))}, which does not exist")
+
+
+def _has_input(playbook: Playbook, named: OnePer) -> bool:
+    action = playbook.action(named.action)
+    return action is not None and any(wanted.name == named.input for wanted in action.inputs)

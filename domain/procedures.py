@@ -10,18 +10,27 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from domain.deadlines import Sla
 from domain.gates import Gate, unskippable
 from domain.glossary import STAFF, Phase
 from domain.timeline import canonical
+from domain.workflows import Workflow
+
+
+class OnePer(Struct, frozen=True, kw_only=True):
+    """Where the list is that an input answers entry by entry, and the member by which the entries are matched."""
+
+    action: str
+    input: str
+    key: str
 
 
 class Input(Struct, frozen=True, kw_only=True):
     """One thing an action asks for. It writes an item (or a `member` of it, dotted), a fact, or the action's values.
 
-    Shown to callers as it is, so that a form draws itself; every key is always there.
+    Shown to callers as it is, so that a form draws itself; every key is always there, `one_per` where it is used.
     """
 
     name: str
@@ -31,6 +40,7 @@ class Input(Struct, frozen=True, kw_only=True):
     document: str | None = None
     member: str | None = None
     fact: str | None = None
+    one_per: OnePer | UnsetType = UNSET
 
 
 class Opens(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -58,8 +68,8 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     a linked incident. `kinds` are the kinds of notifications that fulfil it, where fewer fit than its type lets
     through; `ahead_of_approval` says who may send one unapproved. `drafts` and `reviews` name the kind of text whose
     draft, or whose approval, fulfils it (domain/reviews.py). `raises` are facts that its answers make true and never
-    take back: what one search did not find, another may have. `source` is S, A or X, and `basis` says on what an X
-    rests.
+    take back: what one search did not find, another may have. `restricts`: from then on all evidence is restricted.
+    `source` is S, A or X, and `basis` says on what an X rests.
     """
 
     id: str
@@ -88,6 +98,7 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     raises: tuple[str, ...] = ()
     drafts: str | None = None
     reviews: str | None = None
+    restricts: str | None = None
 
     def opens_with(self, outcome: str | None) -> bool:
         """Whether completing it with this outcome takes a linked incident."""
@@ -129,6 +140,7 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     gates: tuple[Gate, ...]
     extends: str | None = None
     standards_note: str | None = None
+    workflow: Workflow | None = None
     satisfied: dict[str, str] = field(default_factory=dict)  # (common action left out -> the action that does its work)
 
 
@@ -172,6 +184,12 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
     def closing(self) -> frozenset[str]:
         """Actions that the sign-off itself fulfils."""
         return frozenset(action.id for action in self._actions.values() if action.closing)
+
+    @cached_property
+    def undoable(self) -> frozenset[str]:
+        """Actions that are open again by themselves: they rest on a linked incident or answer another list."""
+        resting = (a for a in self._actions.values() if a.opens is not None or any(w.one_per for w in a.inputs))
+        return frozenset(action.id for action in resting)
 
     @cached_property
     def exempt(self) -> frozenset[str]:

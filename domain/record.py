@@ -65,6 +65,7 @@ class Incident(Row, kw_only=True):
     ai_elements: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     impact_types: list[str] = field(default_factory=list)
+    workflow_status: str | None = None  # running | suspended | in_service | restricted | retired, where there is one
     facts: dict[str, Json] = field(default_factory=dict)  # name -> {value, state, set_by, set_at}
     severity_hint: str | None = None  # what the outside system called it; never a severity of ours
     person_concerned: str | None = None  # person | outside | none | unknown

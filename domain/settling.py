@@ -20,8 +20,10 @@ from domain.fact_sheet import put_derived
 from domain.facts import derive, known_values
 from domain.gating import View, is_settled
 from domain.incidents import judge_incident
+from domain.inputs import uncovered
 from domain.links import has_linked_incident
 from domain.notifications import judge_notification
+from domain.playbooks import Action
 from domain.record import ActionRun, StepRun
 from domain.relations import step_actors
 from domain.reviews import settle_review, settle_texts
@@ -57,6 +59,7 @@ def settle(change: Change) -> None:
         view.touch()
         settle_steps(change, view)
         _settle_status(change)
+        _settle_workflow(change)
     settle_document(change, "D06")
     _settle_deadlines(change)
     view.touch()
@@ -109,19 +112,21 @@ def _settle_derived_actions(view: View) -> None:
             at = None
             if action.type in ("notify_internal", "notify_external"):
                 at = _told_at(change, action.id)
-            elif action.opens is not None:
-                # A person ties the incident; when the last tie is released, the action is open again.
-                untied = action.opens_with(run.outcome) and not has_linked_incident(change.record, action.id)
-                if not (untied and run.status == "done"):
-                    continue
             elif action.drafts is not None or action.reviews is not None:
                 at = settle_review(view, action, run)
             elif action.fulfilled_by is not None:
                 documents = (change.record.documents[d] for d in action.fulfilled_by)
                 at = change.now if all(d.state in ("complete", "not_applicable") for d in documents) else None
-            else:
+            elif action.id not in change.playbook.undoable or run.status != "done" or not _undone(change, action, run):
                 continue
             _tick(change, run, at)
+
+
+def _undone(change: Change, action: Action, run: ActionRun) -> bool:
+    """Whether what a person did is open again: its linked incident was released, or the list it answers has grown."""
+    if action.opens_with(run.outcome) and not has_linked_incident(change.record, action.id):
+        return True
+    return any(uncovered(change.record, w, (run.values or {}).get(w.name)) for w in action.inputs if w.one_per)
 
 
 def _told_at(change: Change, action_id: str) -> datetime | None:
@@ -205,6 +210,22 @@ def _settle_status(change: Change) -> None:
     else:
         incident.status = status
     change.emit(f"incident.{status}", before=current)
+
+
+def _settle_workflow(change: Change) -> None:
+    """The status of the automated workflow the incident is about: it follows from two actions and is never set."""
+    record, incident = change.record, change.record.incident
+    workflow = change.playbook.workflow if change.playbook is not None else None
+    status = None
+    if workflow is not None:
+        returned = record.actions[workflow.returned_by]
+        suspended = record.actions[workflow.suspended_by].status == "done"
+        status = "suspended" if suspended else "running"
+        if returned.status == "done":
+            status = workflow.outcomes[returned.outcome or ""]
+    if status != incident.workflow_status:
+        before, incident.workflow_status = incident.workflow_status, status
+        change.emit("incident.workflow_changed", before=before, after=status)
 
 
 def _settle_deadlines(change: Change) -> None:

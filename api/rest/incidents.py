@@ -35,6 +35,7 @@ from domain.glossary import DiscoveryMethod, DocumentState, IncidentStatus, Invo
 from domain.incidents import HeaderEdit, IncidentCommand, edit_header, transition_incident
 from domain.participants import name_person_concerned
 from domain.severities import adjust_severity
+from domain.workflows import WorkflowStatus
 
 routes = router("Incidents")
 
@@ -149,6 +150,7 @@ class Incident(Out):
     closed_at: datetime | None
     rejected_at: datetime | None
     disposition: str | None
+    workflow_status: WorkflowStatus | None
     hold: JsonObject | None
     close_asked: JsonObject | None
     client_ids: list[UUID]

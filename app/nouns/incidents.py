@@ -27,7 +27,7 @@ FIELDS: dict[str, Member] = {
         "severity_basis severity_highest severity_adjustment playbook_slug playbook_version "
         "playbook_hash suggested_playbook primary_risk discovered_at_precision discovery_method "
         "discovery_note discovery_confirmed opened_by_kind opened_by_id source_id acknowledged_by "
-        "disposition hold reopened close_asked client_ids ai_elements labels impact_types facts "
+        "disposition workflow_status hold reopened close_asked client_ids ai_elements labels impact_types facts "
         "severity_hint person_concerned person_concerned_id person_concerned_note assignee_id "
         "current_step provisional_deadlines"
     ),

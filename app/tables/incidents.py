@@ -39,6 +39,7 @@ class Incident(SQLModel, table=True):
         one_of("opened_by_kind", "person", "service_account", "system"),
         one_of("person_concerned", "person", "outside", "none", "unknown"),
         one_of("disposition", "false_positive", "duplicate", "test", "out_of_scope"),
+        one_of("workflow_status", "running", "suspended", "in_service", "restricted", "retired"),
         index("incidents_by_number", "number_order", "id"),
         index("incidents_by_report", "reported_at", "id"),
         index("incidents_by_discovery", "discovered_at", "id"),
@@ -91,6 +92,7 @@ class Incident(SQLModel, table=True):
     closed_at: datetime | None
     rejected_at: datetime | None
     disposition: str | None = columns.text()
+    workflow_status: str | None = columns.text()
     hold: Any | None = columns.json()
     reopened: Any | None = columns.json()
     close_asked: Any | None = columns.json()
