@@ -6,6 +6,7 @@ the request is worked out once, and only what was sent is looked at.
 """
 
 from collections.abc import Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any, get_origin
 
 from fastapi._compat import ModelField
@@ -23,11 +24,13 @@ class Arguments:
     def __init__(self, dependant: Dependant) -> None:
         assert not [*dependant.header_params, *dependant.cookie_params], "headers are read where they are needed"
         assert len(dependant.body_params) <= 1, "a body is one model"
+        assert all(_takes_request_alone(one) for one in dependant.dependencies), "filters together are a query model"
         self._made = [(one.name, one.call) for one in dependant.dependencies if one.name and one.call]
         self._request = dependant.request_param_name
         self._path = dependant.path_params
         self._body = next(iter(dependant.body_params), None)
         model = dependant.query_params[0] if dependant.query_params and _is_model(dependant.query_params[0]) else None
+        assert model is None or len(dependant.query_params) == 1, "a query model stands alone"
         self._model = model
         self._query = {} if model else {field.alias: field for field in dependant.query_params}
         fields = [*self._query.values(), *dependant.body_params]
@@ -78,6 +81,12 @@ class Arguments:
             else:
                 sent[name] = value
         return sent
+
+
+def _takes_request_alone(needed: Dependant) -> bool:
+    """Whether a dependency is made of the request at once: it declares nothing of its own, and nothing is awaited."""
+    declared = [*needed.dependencies, *needed.path_params, *needed.query_params, *needed.body_params]
+    return not declared and needed.request_param_name is not None and not iscoroutinefunction(needed.call)
 
 
 def _repeatable(model: ModelField | None, query: Mapping[str, ModelField]) -> dict[str, bool]:

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from app.reading import NOUNS, Field, Shape
+from app.reading import NOUNS, Field, Pinned, Shape
 
 
 @cache
@@ -14,7 +14,7 @@ def shape_of(model: type[BaseModel], noun: str) -> Shape:
     """The shape of `noun` that gives exactly the members of `model`, in their order.
 
     A member that is a model is followed where the noun has a relation or a group of that name; where the noun has a
-    plain field the value is JSON that the database holds whole.
+    plain field the value is JSON that the database or the playbook holds whole.
     """
     kind, parts = NOUNS[noun], []
     for name, member in model.model_fields.items():
@@ -22,7 +22,7 @@ def shape_of(model: type[BaseModel], noun: str) -> Shape:
         assert name in kind.fields, f"{model.__name__}.{name} is no field of {noun}"
         declared, inner = kind.fields[name], _model_in(member.annotation)
         sub = None
-        if not isinstance(declared, Field):
+        if not isinstance(declared, Field | Pinned):
             assert inner is not None, f"{model.__name__}.{name} needs a model: it is a relation"
             other = getattr(declared, "noun", None)
             sub = shape_of(inner, other) if other else Shape(tuple((one, one, None) for one in inner.model_fields))

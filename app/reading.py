@@ -1,6 +1,8 @@
 """The one read path: a noun declares its fields once, a shape over them compiles to ONE statement, whose answer is
 JSON text built by PostgreSQL and sent as it is.
 
+What a playbook version says of a row (`Pinned`) is written into the text afterwards, see `app/pinned_texts.py`.
+
 Field SQL speaks of its row as `{t}`; `{now}`, `{roles}` and `{person}` are bound values of the reader. A join
 of a noun is used only by shapes with a field that mentions `{t}_<name>`. Statements are cached by noun, shape and the
 names of filters, never by values. Row-level security decides which rows exist; nothing here repeats it.
@@ -17,6 +19,7 @@ from app.answers import Page
 from app.database import Db
 from app.offers import show_offers
 from app.paging import LIMIT_DEFAULT, LIMIT_MAX, Position, cursors
+from app.pinned_texts import mark, show_pinned
 from app.secrets import Vault
 from domain.refusals import InputError, Invalid
 
@@ -45,6 +48,11 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinned:
+    """A value that the playbook version of a step or action holds, under the same name: it never changes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """An object whose members are fields of the same row."""
 
@@ -69,7 +77,7 @@ class Many:
     max: int = 200
 
 
-Member = Field | Group | One | Many
+Member = Field | Pinned | Group | One | Many
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +179,13 @@ class _Statement:
     def columns(self, noun: Noun, wanted: Shape, t: str) -> str:
         """The select list that gives an object of `wanted`."""
         parts = []
+        pinned = tuple((key, name) for key, name, _ in wanted.parts if isinstance(noun.fields[name], Pinned))
+        if pinned:
+            parts.append(mark(noun.name, pinned, t))
         for position, (key, name, sub) in enumerate(wanted.parts):
             member, child = noun.fields[name], f"{t}{position}"
+            if isinstance(member, Pinned):
+                continue
             if isinstance(member, Field):
                 sql = self.value(member, t)
             elif isinstance(member, Group):
@@ -273,7 +286,7 @@ async def read_one(
     """One row as JSON text, or None when there is none that the reader may see. `by` names a filter to find it with."""
     sql, bound = _compile_one(noun, wanted, _deciding(reader.roles), by)
     text: str | None = await db.value(sql, *_values(bound, reader, now, {"id": id}))
-    return None if text is None else show_offers(text, reader.roles, reader.person_id)
+    return None if text is None else await _shown(db, text, reader)
 
 
 async def read_all(
@@ -284,7 +297,7 @@ async def read_all(
     sql, bound = _compile_page(noun, wanted, _deciding(reader.roles), _counted(noun, given), NOUNS[noun].sort, False)
     values = _spread(noun, given) | {"limit": LIST_MAX}
     items = ",".join([row[0] for row in await db.fetch(sql, *_values(bound, reader, now, values))])
-    return f"[{show_offers(items, reader.roles, reader.person_id)}]"
+    return f"[{await _shown(db, items, reader)}]"
 
 
 async def read_matching(
@@ -324,7 +337,7 @@ async def read_page(
     await _plan_for(db, noun, given)
     rows = await db.fetch(sql, *_values(bound, reader, now, values))
     following = marks.write(Position(rows[limit - 1][1], rows[limit - 1][2])) if len(rows) > limit else None
-    items = show_offers(",".join([row[0] for row in rows[:limit]]), reader.roles, reader.person_id)
+    items = await _shown(db, ",".join([row[0] for row in rows[:limit]]), reader)
     clock = f',"server_time":"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"' if kind.clocked else ""
     mark = f'"{following}"' if following else "null"
     return Page(f'{{"items":[{items}],"next_cursor":{mark}{clock}}}', following)
@@ -334,6 +347,11 @@ async def _plan_for(db: Db, noun: str, given: Mapping[str, Any]) -> None:
     """Plan for the values at hand where a filter's values are skewed."""
     if any(NOUNS[noun].filters[name].skewed for name in given):
         await db.execute("set local plan_cache_mode = force_custom_plan")
+
+
+async def _shown(db: Db, text: str, reader: Reader) -> str:
+    """The answer of the database with what it leaves to us: texts of playbooks, and transitions as the reader may."""
+    return show_offers(await show_pinned(db, text), reader.roles, reader.person_id)
 
 
 def _values(bound: Sequence[str], reader: Reader, now: datetime | None, values: Mapping[str, Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """The usual fields: a column as it is, an instant, a list of transitions as far as the reader may do them."""
 
-from app.reading import Field
+from app.reading import Field, Pinned
 
 
 def plain(names: str) -> dict[str, Field]:
@@ -11,6 +11,11 @@ def plain(names: str) -> dict[str, Field]:
 def instants(names: str) -> dict[str, Field]:
     """Columns, separated by spaces, that hold an instant: answered in UTC with six decimals."""
     return {name: Field(f"instant({{t}}.{name})") for name in names.split()}
+
+
+def pinned(names: str) -> dict[str, Pinned]:
+    """What the playbook version says of a step or action: attributes of its struct, separated by spaces."""
+    return dict.fromkeys(names.split(), Pinned())
 
 
 def permitted(stored: str) -> Field:

@@ -1,6 +1,6 @@
 """Steps, actions and documentation of an incident. Their texts come from the playbook version the incident pins."""
 
-from app.nouns.columns import instants, permitted, plain, sla_state
+from app.nouns.columns import instants, permitted, pinned, plain, sla_state
 from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
@@ -11,7 +11,11 @@ OF_GENERATION = {
         " where i.tenant_id = {t}.tenant_id and i.id = {v}::uuid)"
     )
 }
-CATALOGUE = "left join {table} {t}_text on {t}_text.hash = {t}.playbook_hash and {t}_text.id = {t}.id"
+CATALOGUE = "left join playbook_steps {t}_text on {t}_text.hash = {t}.playbook_hash and {t}_text.id = {t}.id"
+STEP_TEXTS = "phase title summary owner_roles controls controls_suggested"
+ACTION_TEXTS = (
+    "text type required_if outcomes inputs fills role closing approvals_from approvals_when opens source basis"
+)
 
 # A deadline of a skipped step stands still at the moment it was skipped.
 STATE = sla_state("coalesce({t}.completed_occurred_at,{t}.completed_at)", "coalesce({t}.skipped_at,{now})")
@@ -32,12 +36,7 @@ declare(
         | instants("started_at completed_at completed_occurred_at skipped_at")
         | {
             "assignee": Field("{t}.assignee_id"),
-            "phase": Field("{t}_text.phase"),
-            "title": Field("{t}_text.title"),
-            "summary": Field("{t}_text.summary"),
-            "owner_roles": Field("{t}_text.owner_roles"),
-            "controls": Field("{t}_text.controls"),
-            "controls_suggested": Field("{t}_text.controls_suggested"),
+            **pinned(STEP_TEXTS),
             "sla": Group(
                 instants("clock_started_at at_risk_at due_at")
                 | {
@@ -56,7 +55,7 @@ declare(
                 "{t}.position, {t}.id",
             ),
         },
-        joins={"text": CATALOGUE.replace("{table}", "playbook_steps")},
+        joins={"text": CATALOGUE},
         filters=OF_GENERATION | {"id": Filter("{t}.id = {v}::text")},
         sorts={"position": Sort("{t}.position", "integer")},
         sort="position",
@@ -76,25 +75,13 @@ declare(
         )
         | instants("due_at occurred_at recorded_at")
         | {
-            "text": Field("{t}_text.text"),
-            "type": Field("{t}_text.type"),
-            "required_if": Field("{t}_text.required_if"),
-            "outcomes": Field("{t}_text.outcomes"),
-            "inputs": Field("{t}_text.inputs"),
-            "fills": Field("{t}_text.fills"),
-            "role": Field("{t}_text.role"),
-            "closing": Field("{t}_text.closing"),
-            "approvals_from": Field("{t}_text.approvals_from"),
-            "approvals_when": Field("{t}_text.approvals_when"),
-            "opens": Field("{t}_text.opens"),
+            **pinned(ACTION_TEXTS),
             "linked_incidents": Many(
                 "link",
                 "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.incident_id"
                 " and {t}.action_id = {p}.id and {t}.released_at is null",
                 "{t}.created_at, {t}.id",
             ),
-            "source": Field("{t}_text.source"),
-            "basis": Field("{t}_text.basis"),
             "allowed_transitions": permitted("{t}.allowed"),
             "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
             "step": One(
@@ -103,7 +90,6 @@ declare(
                 " and {t}.generation = {p}.generation and {t}.id = {p}.step_id",
             ),
         },
-        joins={"text": CATALOGUE.replace("{table}", "playbook_actions")},
         filters=OF_GENERATION | {"id": Filter("{t}.id = {v}::text"), "step": Filter("{t}.step_id = {v}::text")},
         sorts={"position": Sort("({t}.step_id || ' ' || lpad({t}.position::text, 4, '0'))", "text")},
         sort="position",

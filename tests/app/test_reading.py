@@ -25,6 +25,7 @@ from app.reading import (
     Many,
     Noun,
     One,
+    Pinned,
     Shape,
     _compile_one,
     _compile_page,
@@ -50,7 +51,7 @@ def everything(noun: Noun, depth: int = 2) -> Shape:
     """Every field of a noun and of what it leads to, a few levels deep."""
     parts: list[tuple[str, str, Shape | None]] = []
     for name, member in noun.fields.items():
-        if isinstance(member, Field):
+        if isinstance(member, Field | Pinned):
             parts.append((name, name, None))
         elif isinstance(member, Group):
             parts.append((name, name, Shape(tuple((one, one, None) for one in member.fields))))
