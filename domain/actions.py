@@ -184,7 +184,8 @@ def _gate_against(
 
 
 def _usable_evidence(view: View, action: Action) -> bool:
-    return any(item.action_id in (action.id, None) for item in view.record.evidence.values())
+    usable = (action.id, None, *action.evidence_of)
+    return any(item.action_id in usable for item in view.record.evidence.values())
 
 
 def transition_action(change: Change, action_id: str, command: ActionCommand) -> None:
@@ -292,11 +293,12 @@ def _unfit_outcome(text: str) -> Invalid:
 def _attach(change: Change, action: Action, run: ActionRun, command: ActionCommand) -> None:
     for index, evidence_id in enumerate(command.evidence_ids):
         item = change.record.evidence.get(str(evidence_id))
-        if item is None or item.action_id not in (None, action.id):
+        if item is None or item.action_id not in (None, action.id, *action.evidence_of):
             reason = "is no evidence of this incident, or belongs to another action"
             raise Invalid(f"{evidence_id} {reason}.", errors=[InputError(f"/evidence_ids/{index}", reason)])
-        item.action_id = action.id
-    run.evidence_ids = [e.id for e in change.record.evidence.values() if e.action_id == action.id]
+        item.action_id = item.action_id or action.id
+    named = command.evidence_ids
+    run.evidence_ids = [e.id for e in change.record.evidence.values() if e.action_id == action.id or e.id in named]
     if action.type == "evidence" and not run.evidence_ids:
         reason = "names no evidence; give the ids of the items that this action is about"
         raise Invalid(f"{action.id} {reason}.", errors=[InputError("/evidence_ids", reason)])

@@ -112,6 +112,7 @@ class ActionText(_Model):
     kinds: list[Annotated[NotificationKind, Field(strict=False)]] = []
     ahead_of_approval: AheadText | None = None
     raises: list[str] = []
+    evidence_of: list[Id] = []
     drafts: Annotated[NotificationKind, Field(strict=False)] | None = None
     reviews: Annotated[NotificationKind, Field(strict=False)] | None = None
     restricts: Literal["evidence"] | None = None
@@ -138,6 +139,8 @@ class ActionText(_Model):
             raise ValueError(f"{self.id}: `kinds` are kinds of notifications, and a {self.type} asks for none")
         if self.ahead_of_approval is not None and self.type != ActionType.NOTIFY_EXTERNAL:
             raise ValueError(f"{self.id}: only a notice to the outside is approved, and so sent ahead of it")
+        if self.evidence_of and self.type != ActionType.EVIDENCE:
+            raise ValueError(f"{self.id}: `evidence_of` belongs to evidence, and a {self.type} keeps none")
         if not set(self.raises) <= {wanted.fact for wanted in self.inputs}:
             raise ValueError(f"{self.id}: `raises` names facts that its inputs write")
         return self

@@ -189,6 +189,7 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         kinds=tuple(kind.value for kind in text.kinds),
         ahead_of_approval=_ahead(text.ahead_of_approval),
         raises=tuple(text.raises),
+        evidence_of=tuple(text.evidence_of),
         drafts=text.drafts.value if text.drafts else None,
         reviews=text.reviews.value if text.reviews else None,
     )
@@ -267,6 +268,8 @@ def _check(playbook: Playbook) -> None:
         _check_added_roles(playbook, step)
         for action in step.actions:
             conditions += [(action.id, text) for text in (action.required_if, *action.approvals_if.values()) if text]
+            if set(action.evidence_of) - ids:
+                raise FaultyPlaybook(f"{action.id} takes the evidence of an action that does not exist")
     for gate in playbook.gates:
         named = {*gate.names_actions, *(part for p in gate.when for part in (p.step, p.action) if part)}
         if named - ids:

