@@ -103,7 +103,9 @@ class Change:
     def _duty_inputs(self) -> tuple[Any, ...]:
         incident = self.record.incident
         discovery = incident.discovered_at, incident.discovered_at_precision
-        return dict(incident.facts), list(incident.client_ids), discovery, incident.playbook_hash
+        # A notice that went out starts the clocks of later ones.
+        told = [(row.id, row.notified_at) for row in self.record.obligations.values() if row.notified_at is not None]
+        return dict(incident.facts), list(incident.client_ids), discovery, incident.playbook_hash, told
 
     @property
     def duties_may_differ(self) -> bool:

@@ -103,7 +103,7 @@ def _timing(clause: ContractClause, instants: Instants, calendar: Calendar) -> T
     known = _says(clause, "notice_clock")
     event = clause.notice_clock if known and clause.notice_clock else "discovered_at"
     limit = Limit(event=event, duration=clause.notice_duration)
-    started_at = start_of(event, instants, calendar) if known else None
+    started_at = start_of(limit, instants, calendar) if known else None
     return Timing(
         event=event,
         started_at=started_at,

@@ -3,7 +3,9 @@
 Decision support, not legal advice: no rule ever ends in "not required" without a person's decision.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct, field
@@ -14,10 +16,12 @@ from domain.facts import FACTS, known_values
 from domain.gating import View
 from domain.glossary import Phase
 from domain.obligation_decisions import decide
-from domain.obligations import evaluate, merge
+from domain.obligation_delays import DelayRequest, delayed, resumed
+from domain.obligation_merging import merge
+from domain.obligations import evaluate
 from domain.overrides import Override, pass_or_refuse
 from domain.record import FollowUp, Obligation
-from domain.refusals import InputError, Invalid, NotFound
+from domain.refusals import Conflict, InputError, Invalid, NotFound
 from domain.verdicts import Verdict, Who, verdict
 
 TRANSITIONS: dict[tuple[str, str], str] = {
@@ -51,9 +55,8 @@ def settle_duties(change: Change) -> None:
     known = known_values(incident.facts)
     unknown = frozenset(FACTS.keys() - known.keys())
     calendar = change.around.settings.calendar
-    clocks: dict[str, datetime | None] = {
-        name: datetime.fromisoformat(known[name]) for name in CLOCK_EVENTS if name in known
-    }
+    clocks = clock_events(known)
+    clocks |= _submissions(change.record.obligations.values())
     clocks["discovered_at"] = clock_start(incident.discovered_at, incident.discovered_at_precision, calendar)
     clocks["assess_due_at"] = _assess_due_at(change)
     clients = [change.around.clients[c] for c in incident.client_ids if c in change.around.clients]
@@ -66,10 +69,13 @@ def settle_duties(change: Change) -> None:
         now=change.now,
         calendar=calendar,
         playbook=incident.playbook_slug,
+        stored={row.rule_id for row in change.record.obligations.values()},
     )
     merged = merge(change.record.obligations, outcomes, change.now, new_id=change.new_id)
     for duty in merged.new:
         change.record.obligations[str(duty.id)] = duty
+        if duty.outcome == "not_triggered":  # kept to show why nobody is told; nothing is raised
+            continue
         change.emit("obligation.raised", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
     for duty in merged.changed:
         change.emit("obligation.changed", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
@@ -77,7 +83,22 @@ def settle_duties(change: Change) -> None:
         change.emit("obligation.reopened", obligation_id=duty.id, rule=duty.rule_id, outcome=duty.outcome)
 
 
-CLOCK_EVENTS = ("aware_at", "determined_at", "notified_by_vendor_at", "payment_made_at")
+CLOCK_EVENTS = tuple(name for name, fact in FACTS.items() if fact.type == "instant")
+
+
+def clock_events(known: Mapping[str, Any]) -> dict[str, datetime | None]:
+    """The instants among known facts, from which clocks of law and contract run."""
+    return {name: datetime.fromisoformat(known[name]) for name in CLOCK_EVENTS if name in known}
+
+
+def _submissions(duties: Iterable[Obligation]) -> dict[str, datetime | None]:
+    """When the notice of each rule went out: the clocks of later reports run from it. Of several the first counts."""
+    told: dict[str, datetime | None] = {}
+    for duty in duties:
+        earlier = told.get(duty.rule_id)
+        if duty.notified_at is not None and (earlier is None or duty.notified_at < earlier):
+            told[duty.rule_id] = duty.notified_at
+    return told
 
 
 def _assess_due_at(change: Change) -> datetime | None:
@@ -119,6 +140,34 @@ def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> N
     change.emit("obligation.decided", obligation_id=duty.id, rule=duty.rule_id, decision=duty.decision)
     if decision.carry_owner_id is not None:
         _carry(change, duty, decision, decision.carry_owner_id)
+
+
+def delay_duty(change: Change, obligation_id: str, request: DelayRequest) -> None:
+    """Record that law enforcement asks to hold a notice back. Raises NotFound, Conflict, Invalid, Forbidden."""
+    duty = _delayable(change, obligation_id)
+    assert change.person_id is not None, "the permission table lets persons alone do this"
+    duty = delayed(duty, request, person_id=change.person_id, now=change.now)
+    change.record.obligations[obligation_id] = duty
+    change.emit("obligation.delayed", obligation_id=duty.id, rule=duty.rule_id, until=request.until)
+
+
+def resume_duty(change: Change, obligation_id: str) -> None:
+    """Record that the request no longer holds the notice back. Raises NotFound, Conflict, Forbidden."""
+    duty = _delayable(change, obligation_id)
+    assert change.person_id is not None, "the permission table lets persons alone do this"
+    duty = resumed(duty, person_id=change.person_id, now=change.now)
+    change.record.obligations[obligation_id] = duty
+    change.emit("obligation.delay_lifted", obligation_id=duty.id, rule=duty.rule_id, due_at=duty.due_at)
+
+
+def _delayable(change: Change, obligation_id: str) -> Obligation:
+    duty = change.record.obligations.get(obligation_id)
+    if duty is None:
+        raise NotFound
+    status = change.record.incident.status
+    if status in ("closed", "rejected"):
+        raise Conflict(f"The incident is {status}: its record does not change.", current={"status": status})
+    return duty
 
 
 def _carry(change: Change, duty: Obligation, decision: DutyDecision, owner_id: UUID) -> None:

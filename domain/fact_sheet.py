@@ -1,19 +1,27 @@
 """The facts of one incident: writing what a person says, and what the documents imply."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.facts import check_fact, state_of
+from domain.facts import FACTS, check_fact, state_of
+from domain.refusals import InputError, Invalid
 from domain.timeline import instant_text
 
 Sheet = dict[str, Any]
 
 
 def set_fact(sheet: Sheet, name: str, value: Any, *, set_by: UUID, at: datetime) -> bool:
-    """Write one fact; whether that changed anything. Raises Invalid for an unknown name or an unfit value."""
+    """Write one fact; whether that changed anything.
+
+    Raises Invalid for an unknown name, an unfit value, or an instant that lies ahead: what runs a clock has happened.
+    """
     checked = check_fact(name, value)
+    is_instant = FACTS[name].type == "instant" and state_of(checked) == "known"
+    if is_instant and datetime.fromisoformat(checked) > at + CLOCKS_DIFFER:
+        text = "lies in the future; give the instant when it happened"
+        raise Invalid(f"/facts/{name} {text}.", code="invalid-fact", errors=[InputError(f"/facts/{name}", text)])
     entry = sheet.get(name)
     if entry is not None and entry["value"] == checked:
         return False
@@ -46,3 +54,4 @@ def put_derived(sheet: Sheet, derived: Mapping[str, Any], *, at: datetime) -> No
 
 
 DOCUMENTS = "documents"
+CLOCKS_DIFFER = timedelta(seconds=60)  # between the caller's clock and ours

@@ -10,7 +10,7 @@ import yaml
 from msgspec import Struct, convert
 
 Json = Any
-FactKind = Literal["boolean", "choice", "choices", "count", "level", "money", "residents", "clients"]
+FactKind = Literal["boolean", "choice", "choices", "count", "level", "money", "residents", "clients", "instant"]
 
 UNKNOWN: Final = "unknown"  # what a caller gives for a fact that was asked and has no answer
 CLIENTS_MAX = 500
@@ -78,5 +78,7 @@ def _schema(fact: FactType) -> dict[str, Json]:
                 "additionalProperties": whole,
                 "maxProperties": JURISDICTIONS_MAX,
             }
+        case "instant":
+            return {"type": "string", "format": "date-time"}
         case "clients":
             return {"type": "array", "items": {"type": "string", "format": "uuid"}, "maxItems": CLIENTS_MAX}

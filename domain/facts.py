@@ -5,6 +5,7 @@ the documentation items D04 (affected data) and D05 (impacted parties) is read f
 """
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from domain.fact_types import (
     FactType,
 )
 from domain.refusals import InputError, Invalid
+from domain.timeline import instant_text
 
 __all__ = [
     "DATA_TYPES",
@@ -186,6 +188,18 @@ def _clients(fact: FactType, value: Json) -> list[str]:
         raise ValueError("a client id is a UUID") from None
 
 
+def _instant(fact: FactType, value: Json) -> str:
+    if not isinstance(value, str):
+        raise ValueError("give an instant such as 2026-03-02T15:00:00Z, or unknown")
+    try:
+        instant = datetime.fromisoformat(value)
+        if not 1900 <= instant.year <= 9000:
+            raise ValueError
+        return instant_text(instant)
+    except (ValueError, OverflowError):
+        raise ValueError("give an instant with its time zone, such as 2026-03-02T15:00:00Z") from None
+
+
 CHECKS: Final = {
     "boolean": _boolean,
     "choice": _choice,
@@ -195,6 +209,7 @@ CHECKS: Final = {
     "money": _money,
     "residents": _residents,
     "clients": _clients,
+    "instant": _instant,
 }
 
 

@@ -188,6 +188,8 @@ class Toward(StrEnum):
     REGULATOR = "regulator"
     INDIVIDUALS = "individuals"
     COUNSEL = "counsel"
+    THIRD_PARTY = "third_party"
+    INTERNAL = "internal"
 
 
 class ToolStatus(StrEnum):

@@ -28,13 +28,13 @@ class Timing(Struct, frozen=True, kw_only=True):
 def timing(clock: Clock, instants: Instants, calendar: Calendar) -> Timing:
     """The state of `clock`: its limit or the earliest of its caps, each from discovery while its event is unset."""
     limit = clock.limit
-    started_at = start_of(limit.event, instants, calendar)
+    started_at = start_of(limit, instants, calendar)
     pending = started_at is None
     if pending and clock.worst_case is not None:
         limit = Limit(event="discovered_at", duration=clock.worst_case)
     dues = [due_of(limit, instants, calendar)]
     for cap in clock.caps:
-        pending = pending or start_of(cap.event, instants, calendar) is None
+        pending = pending or start_of(cap, instants, calendar) is None
         dues.append(due_of(cap, instants, calendar))
     return Timing(
         event=clock.limit.event,
@@ -44,17 +44,21 @@ def timing(clock: Clock, instants: Instants, calendar: Calendar) -> Timing:
     )
 
 
-def start_of(event: str, instants: Instants, calendar: Calendar) -> datetime | None:
-    """When a clock event happened, None when it has not. The end of the year follows from discovery."""
-    instant = instants.get(event)
-    if instant is None and event == "year_end":
+def start_of(limit: Limit, instants: Instants, calendar: Calendar) -> datetime | None:
+    """When the event of a limit happened, None when it has not. The end of the year follows from discovery.
+
+    The notice that a limit waits for counts from its sending, which `instants` holds under the rule's id.
+    """
+    instant = instants.get(limit.submission_of) if limit.submission_of else None
+    instant = instant or instants.get(limit.event)
+    if instant is None and limit.event == "year_end":
         return _year_end(instants.get("discovered_at"), calendar)
     return instant
 
 
 def due_of(limit: Limit, instants: Instants, calendar: Calendar) -> datetime | None:
     """When `limit` runs out, counted from discovery while its event is unset; None without a figure or discovery."""
-    start = start_of(limit.event, instants, calendar) or instants.get("discovered_at")
+    start = start_of(limit, instants, calendar) or instants.get("discovered_at")
     return None if start is None else _ends(start, limit, calendar)
 
 

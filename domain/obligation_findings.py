@@ -18,11 +18,17 @@ SHOWN_MAX = 12  # elements of a list or map that a reason spells out
 
 
 class Finding(NamedTuple):
-    """An outcome, the sentences that led to it, and the names of facts it waits for."""
+    """An outcome, the sentences that led to it, and the names of facts it waits for.
+
+    `is_near`: not triggered, but only by a threshold, an exemption, a date, or because the duty is the client's
+    (`is_clients`): worth keeping, so that people see why nobody is told.
+    """
 
     outcome: str
     because: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    is_near: bool = False
+    is_clients: bool = False
 
 
 class Condition(NamedTuple):
@@ -39,10 +45,11 @@ class Asking:
     One is shared by all rules that look at the same party: what an expression sees is handed over only once.
     """
 
-    __slots__ = ("_scopes", "known")
+    __slots__ = ("_answers", "_scopes", "known")
 
     def __init__(self, known: Mapping[str, Any]) -> None:
         self.known = known
+        self._answers: dict[Expression, bool | None] = {}
         if any(is_range(value) for value in known.values()):
             self._scopes = [Scope(_flat(known, end), NAMES) for end in (upper, lower)]
         else:
@@ -53,9 +60,11 @@ class Asking:
         return Asking({**self.known, **names})
 
     def holds(self, expression: Expression) -> bool | None:
-        """True, False, or None where unknown facts or a range leave it open."""
-        answer, *others = (expression.holds(scope) for scope in self._scopes)
-        return answer if all(other is answer for other in others) else None
+        """True, False, or None where unknown facts or a range leave it open. Rules share most of their conditions."""
+        if expression not in self._answers:
+            answer, *others = (expression.holds(scope) for scope in self._scopes)
+            self._answers[expression] = answer if all(other is answer for other in others) else None
+        return self._answers[expression]
 
     def missing(self, expression: Expression) -> tuple[str, ...]:
         """The names that an open answer waits for, as people know them."""
@@ -80,22 +89,45 @@ def find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
     `discovered_on` is the day that decides whether a rule is in force.
     """
     residents = rule.row.residents
-    places = ask.known.get("residents_by_jurisdiction")
-    if residents is None or places is None:
+    if residents is None:
         return _find(rule, ask, discovered_on)
-    findings = [
-        _find(rule, ask.also(jurisdiction=place, residents=count), discovered_on)
-        for place, count in sorted(places.items())
-        if upper(count) > 0 and _covers(residents.within, place) and not _covers(residents.outside, place)
-    ]
-    if not findings:
+    if ask.known.get("residents_by_jurisdiction") is None:
+        found = _find(rule, ask, discovered_on)
+        if found.outcome == "not_triggered":
+            return found
+        where = "residents_by_jurisdiction"
+        return Finding("needs_facts", (*found.because, f"{where}: unknown"), (*found.missing, where))
+    counted = counted_places(rule, ask)
+    if not counted:
         return Finding("not_triggered", (f"No residents of {', '.join(residents.within)} are affected.",))
+    findings = [_find(rule, _at(rule, ask, place), discovered_on, place) for place in counted]
     strongest = max(RANK[finding.outcome] for finding in findings)
     return Finding(
         OUTCOMES[strongest],
         tuple(dict.fromkeys(text for finding in findings for text in finding.because)),
         tuple(name for finding in findings for name in finding.missing),
+        is_near=any(finding.is_near for finding in findings),
+        is_clients=any(finding.is_clients for finding in findings),
     )
+
+
+def counted_places(rule: Rule, ask: Asking) -> list[str]:
+    """The places with residents that a rule per jurisdiction speaks of, of those that are known."""
+    residents, places = rule.row.residents, ask.known.get("residents_by_jurisdiction") or {}
+    if residents is None:
+        return []
+    return [
+        place
+        for place in sorted(places)
+        if covers(residents.within, place) and upper(places[place]) > 0 and not covers(residents.outside, place)
+    ]
+
+
+def _at(rule: Rule, ask: Asking, place: str) -> Asking:
+    """What the conditions of a rule see at one place; most count by threshold alone and need no scope of their own."""
+    if rule.expressed.isdisjoint(("jurisdiction", "residents")):
+        return ask
+    return ask.also(jurisdiction=place, residents=ask.known["residents_by_jurisdiction"][place])
 
 
 def remarks(rule: Rule, ask: Asking) -> list[str]:
@@ -109,7 +141,7 @@ def remarks(rule: Rule, ask: Asking) -> list[str]:
     return texts
 
 
-def _find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
+def _find(rule: Rule, ask: Asking, discovered_on: date, place: str | None = None) -> Finding:
     """Apply the conditions in the order that the head of data/obligations.yaml gives."""
     row = rule.row
     conditions: list[Condition] = []
@@ -119,15 +151,34 @@ def _find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
     if row.elements is not None:
         conditions.append(_elements(row.elements.triggering + row.elements.needs_legal, ask.known))
     if rule.threshold is not None:
-        conditions.append(_threshold(rule.threshold, ask.known))
+        conditions.append(_threshold(rule.threshold, ask.known, place))
 
-    refuted = tuple(condition.words for condition in conditions if condition.met is False)
+    refuted = [condition for condition in conditions if condition.met is False]
     if refuted:
-        return Finding("not_triggered", refuted)
+        return _not_triggered(rule, ask, conditions, refuted)
     words = tuple(condition.words for condition in conditions if condition.words)
     if any(condition.met is None for condition in conditions):
         return Finding("needs_facts", words, tuple(name for c in conditions if c.met is None for name in c.missing))
     return _weigh(rule, ask, words, discovered_on)
+
+
+def _not_triggered(rule: Rule, ask: Asking, conditions: list[Condition], refuted: list[Condition]) -> Finding:
+    """Nothing is owed by us: because of `applies` alone it may be the client's to tell."""
+    words = tuple(condition.words for condition in refuted)
+    if any(condition.met is None for condition in conditions):
+        return Finding("not_triggered", words)
+    if rule.applies is not None and refuted == conditions[:1]:
+        duty = rule.clients_duty
+        if duty is None or not ask.holds(duty.when):
+            return Finding("not_triggered", words)
+        return Finding("not_triggered", (*words, duty.text), is_near=True, is_clients=True)
+    return Finding("not_triggered", words, is_near=rule.threshold is not None and refuted == conditions[-1:])
+
+
+def _in_force_from(rule: Rule, ask: Asking) -> date | None:
+    """Since when the rule is in force, as far as the conditions on its dates are known; the earlier date in doubt."""
+    dates = [since for when, since in rule.effective if ask.holds(when) is not False]
+    return min(dates, default=rule.row.effective_from)
 
 
 def _weigh(rule: Rule, ask: Asking, words: tuple[str, ...], discovered_on: date) -> Finding:
@@ -138,14 +189,15 @@ def _weigh(rule: Rule, ask: Asking, words: tuple[str, ...], discovered_on: date)
     for exemption in rule.exempt:
         met = ask.holds(exemption.when)
         if met:
-            return Finding("not_triggered", (*words, exemption.text))
+            return Finding("not_triggered", (*words, exemption.text), is_near=True)
         if met is None:
             doubts.append(f"Not ruled out: {exemption.text}")
             missing += ask.missing(exemption.when)
-    if row.effective_from is not None and discovered_on < row.effective_from:
-        text = f"The rule concerns discoveries from {row.effective_from.isoformat()} on."
+    in_force = _in_force_from(rule, ask)
+    if in_force is not None and discovered_on < in_force:
+        text = f"The rule concerns discoveries from {in_force.isoformat()} on."
         outcome = "needs_legal" if row.before_effective == "needs_legal" else "not_triggered"
-        return Finding(outcome, (*words, text), tuple(missing))
+        return Finding(outcome, (*words, text), tuple(missing), is_near=True)
     # An open question for counsel goes to counsel: what is not known to be settled is not settled.
     counsel = [remark.text for remark in rule.needs_legal if ask.holds(remark.when) is not False]
     if row.elements is not None and not _listed(row.elements.triggering, ask.known):
@@ -179,10 +231,11 @@ def _flat(known: Mapping[str, Any], end: Callable[[Any], int]) -> dict[str, Any]
     return {name: end(value) if is_range(value) else value for name, value in known.items()}
 
 
-def _threshold(threshold: Threshold, known: Mapping[str, Any]) -> Condition:
-    count = known.get(threshold.fact)
+def _threshold(threshold: Threshold, known: Mapping[str, Any], place: str | None) -> Condition:
+    by_place = threshold.fact == "residents" and place is not None
+    count = known["residents_by_jurisdiction"][place] if by_place else known.get(threshold.fact)
     name = SUBJECT_NAMES.get(threshold.fact, threshold.fact)
-    label = f"residents of {known['jurisdiction']}" if "jurisdiction" in known else name
+    label = f"residents of {place}" if by_place else name
     words = f"{label}: {say(count)}; the rule concerns {threshold.words()}"
     if count is None:
         return Condition(None, words, (name,))
@@ -200,7 +253,8 @@ def _listed(listed: tuple[str, ...], known: Mapping[str, Any]) -> bool:
     return not frozenset(known.get("data_types") or ()).isdisjoint(listed)
 
 
-def _covers(codes: tuple[str, ...], place: str) -> bool:
+def covers(codes: tuple[str, ...], place: str) -> bool:
+    """Whether a place is one of these codes or lies in one: `US` covers `US-CA`."""
     return any(place == code or place.startswith(f"{code}-") for code in codes)
 
 

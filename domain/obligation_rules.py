@@ -1,237 +1,41 @@
 """The rules that say who must be told: read from data/obligations.yaml, checked once, then immutable.
 
-Whoever adds a law adds a row there. The Pydantic models below are the grammar of a row; the structs are what the
-evaluation reads, with every expression compiled and its names checked.
+Whoever adds a law adds a row there, or to a file of data/obligations/. The grammar of a row is domain/obligation_rows;
+the structs here are what the evaluation reads, with every expression compiled and its names checked.
 """
 
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
-from typing import Annotated, Any, Literal, Self
+from typing import Any
 
 from msgspec import Struct
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from domain.deadlines import parse_duration
 from domain.expressions import Expression, compile_expression
-from domain.facts import DATA_TYPES, FACTS
-from domain.shipped import shipped
+from domain.facts import FACTS
+from domain.obligation_rows import SUBJECT_NAMES, CatalogueRow, LimitRow, RemarkRow, RuleRow
+from domain.shipped import shipped, shipped_names
+from domain.statutes import rows_of
 
-Toward = Literal["client", "regulator", "individuals", "counsel"]
-ClockEvent = Literal[
-    "discovered_at",
-    "aware_at",
-    "determined_at",
-    "classified_at",
-    "materiality_determined_at",
-    "notified_by_vendor_at",
-    "individuals_notified_at",
-    "hhs_notified_at",
-    "authority_notified_at",
-    "intermediate_reported_at",
-    "payment_made_at",
-    "assess_due_at",
-    "year_end",
+__all__ = [
+    "SUBJECT_NAMES",
+    "Catalogue",
+    "Clock",
+    "Limit",
+    "Rule",
+    "Threshold",
+    "catalogue",
+    "contract_rules",
+    "load",
+    "rules",
 ]
-
-SUBJECT_NAMES: Mapping[str, str] = {
-    "hipaa_role": "client.hipaa_role",
-    "gdpr_role": "client.gdpr_role",
-    "data_role": "client.data_role",
-    "ai_act_role": "org.ai_act_role",
-    "sectors": "org.sectors",
-    "client_sectors": "client.sectors",
-    "jurisdiction": "residents_by_jurisdiction",
-    "residents": "residents_by_jurisdiction",
-    "known_events": "known_events",
-    "playbook": "playbook",
-    "outcomes": "outcomes",
-}
-"""Names a rule may use beside the facts, and how a missing one is called toward people.
-
-`*_role` is our role for the data of the party looked at; `sectors` the regulated sectors of our organisation;
-`known_events` the clock events that are set; `playbook` the slug of the one that the incident runs; `outcomes` those
-of the rules named in `after`.
-"""
-
-COUNTS = frozenset({"individuals_count", "record_count", "residents"})
-"""Names whose value may be a range; a threshold over a range that includes it is unknown, not met and not missed."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-Cel = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-class LimitRow(_Strict):
-    """A time limit from an event: a duration or a number of business days, exactly one."""
-
-    event: ClockEvent
-    duration: str | None = None
-    business_days: Annotated[int, Field(ge=1, le=260)] | None = None
-    country: str | None = None  # whose public holidays business days skip; None = the tenant's calendar
-    subdivision: str | None = None
-
-    @model_validator(mode="after")
-    def _one_measure(self) -> Self:
-        if self.duration is not None:
-            parse_duration(self.duration)
-        if self.duration is not None and self.business_days is not None:
-            raise ValueError("a limit has a duration or business days, not both")
-        if self.business_days is None and (self.country or self.subdivision):
-            raise ValueError("a country only matters for business days")
-        return self
-
-
-class ClockRow(LimitRow):
-    """The clock of a rule. `caps` are further limits: the earliest of all counts. No measure = the law has no figure.
-
-    `worst_case` replaces the duration while the event is unset; it runs from discovery as everything unset does.
-    """
-
-    caps: tuple[LimitRow, ...] = ()
-    worst_case: str | None = None
-
-    @model_validator(mode="after")
-    def _worst_case_is_a_duration(self) -> Self:
-        if self.worst_case is not None:
-            parse_duration(self.worst_case)
-        return self
-
-
-class ThresholdRow(_Strict):
-    """How many it takes. Exactly one bound; `at_least` includes its figure, the other two do not."""
-
-    fact: str
-    at_least: int | None = None
-    more_than: int | None = None
-    fewer_than: int | None = None
-
-    @model_validator(mode="after")
-    def _one_bound(self) -> Self:
-        if sum(bound is not None for bound in (self.at_least, self.more_than, self.fewer_than)) != 1:
-            raise ValueError("a threshold has exactly one bound")
-        if self.fact not in COUNTS:
-            raise ValueError(f"{self.fact} is not a count")
-        return self
-
-
-class ElementsRow(_Strict):
-    """The element test of a statute: which data types are listed, and which ones only counsel can place."""
-
-    triggering: tuple[str, ...]
-    needs_legal: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _known_types(self) -> Self:
-        unknown = {*self.triggering, *self.needs_legal} - set(DATA_TYPES)
-        if unknown:
-            raise ValueError(f"{sorted(unknown)} are not data types")
-        return self
-
-
-class ResidentsRow(_Strict):
-    """Run the rule per jurisdiction with residents: codes or prefixes (`US` covers `US-CA`), less the tabled ones."""
-
-    within: Annotated[tuple[str, ...], Field(min_length=1)]
-    outside: tuple[str, ...] = ()
-
-
-class RemarkRow(_Strict):
-    """A sentence that is added to the reasons when the condition holds."""
-
-    when: Cel
-    text: str
-
-
-class LegalTestRow(_Strict):
-    """A test that only a person can answer. Until `met` is true the outcome stays `likely`."""
-
-    question: str
-    met: Cel | None = None
-
-
-class RuleRow(_Strict):
-    """One row of the table; see the head of data/obligations.yaml for how each field is read."""
-
-    id: Annotated[str, Field(pattern=r"^OB-[A-Z0-9]+(-[A-Z0-9]+)*$")]
-    version: str
-    group: str
-    title: str
-    toward: Toward
-    recipient: str
-    channel: str | None = None
-    content_requirements: tuple[str, ...] = ()
-    per: Literal["incident", "client", "jurisdiction"] = "incident"
-    residents: ResidentsRow | None = None
-    applies: Cel | None = None
-    applies_text: str | None = None
-    trigger: Cel
-    elements: ElementsRow | None = None
-    threshold: ThresholdRow | None = None
-    exempt: tuple[RemarkRow, ...] = ()
-    needs_legal: tuple[RemarkRow, ...] = ()
-    legal_test: LegalTestRow | None = None
-    remarks: tuple[RemarkRow, ...] = ()
-    mentions: tuple[str, ...] = ()
-    contract: bool = False
-    after: tuple[str, ...] = ()
-    order: Literal["before", "with"] | None = None
-    order_of: tuple[str, ...] = ()
-    clock: ClockRow
-    citation: str
-    as_of: Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$")]
-    confidence: Literal["H", "M", "L"]
-    status: Literal["active", "advisory", "pending"] = "active"
-    effective_from: date | None = None
-    before_effective: Literal["not_in_force", "needs_legal"] = "not_in_force"
-    note: str | None = None
-    basis: Literal["S", "A", "X", "law"] = "law"
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if (self.per == "jurisdiction") != (self.residents is not None):
-            raise ValueError("`residents` and `per: jurisdiction` go together")
-        if self.threshold is not None and self.threshold.fact == "residents" and self.residents is None:
-            raise ValueError("a threshold on residents needs `per: jurisdiction`")
-        if self.contract and (self.per != "client" or self.toward != "client"):
-            raise ValueError("a contract rule runs per client, toward the client")
-        if (self.order is None) != (not self.order_of):
-            raise ValueError("`order` and `order_of` go together")
-        return self
-
-
-class CatalogueRow(_Strict):
-    """The whole file."""
-
-    version: str
-    stale_after: str
-    guideline: str
-    rules: tuple[RuleRow, ...]
-
-    @model_validator(mode="after")
-    def _references(self) -> Self:
-        parse_duration(self.stale_after)
-        parse_duration(self.guideline)
-        seen: set[str] = set()
-        known = {rule.id for rule in self.rules}
-        for rule in self.rules:
-            if rule.id in seen:
-                raise ValueError(f"{rule.id} appears twice")
-            if not seen.issuperset(rule.after):
-                raise ValueError(f"{rule.id} depends on a rule that does not stand before it")
-            if not known.issuperset(rule.order_of):
-                raise ValueError(f"{rule.id} is ordered relative to a rule that does not exist")
-            seen.add(rule.id)
-        return self
 
 
 class Limit(Struct, frozen=True, kw_only=True):
     """A time limit; neither `duration` nor `business_days` means that the law gives no figure."""
 
     event: str
+    submission_of: str | None = None
     duration: str | None = None
     business_days: int | None = None
     country: str | None = None
@@ -244,6 +48,7 @@ class Clock(Struct, frozen=True, kw_only=True):
     limit: Limit
     caps: tuple[Limit, ...] = ()
     worst_case: str | None = None
+    at_once: bool = False
 
 
 class Threshold(Struct, frozen=True, kw_only=True):
@@ -282,14 +87,19 @@ class Rule(Struct, frozen=True, kw_only=True):
     """A rule ready to run. Field by field the row, expressions compiled."""
 
     row: RuleRow
+    asks: Expression | None
     applies: Expression | None
     trigger: Expression
     threshold: Threshold | None
+    clients_duty: Remark | None
+    effective: tuple[tuple[Expression, date], ...]
     exempt: tuple[Remark, ...]
     needs_legal: tuple[Remark, ...]
     legal_test_met: Expression | None
     remarks: tuple[Remark, ...]
     clock: Clock
+    expressed: frozenset[str]  # names that the expressions look at
+    names: frozenset[str]  # these and what thresholds, elements and places look at: all that may decide
 
     @property
     def id(self) -> str:
@@ -304,6 +114,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     stale_after: str  # a rule whose `as_of` is older gets a warning
     guideline: str  # from discovery, where the law gives no figure and the tenant sets none
     rules: tuple[Rule, ...]
+    sectors: Mapping[str, str]
+    territories: Mapping[str, tuple[str, ...]]
 
     def get(self, rule_id: str) -> Rule | None:
         """The rule with this id, None when there is none."""
@@ -313,12 +125,22 @@ class Catalogue(Struct, frozen=True, kw_only=True):
 @cache
 def catalogue() -> Catalogue:
     """The shipped rules. Raises ValueError when the packaged file is wrong, which a test would have shown."""
-    return load(shipped("obligations.yaml"))
+    content = shipped("obligations.yaml")
+    for name in shipped_names("obligations"):
+        part = shipped(name)
+        content["rules"] += part.get("rules", []) + rows_of(part.get("statutes"))
+    return load(content)
 
 
 def rules() -> tuple[Rule, ...]:
     """The shipped rules in the order they run."""
     return catalogue().rules
+
+
+@cache
+def contract_rules() -> frozenset[str]:
+    """The rules whose duty is one by contract, which counts otherwise in the severity than one by law (floor F10)."""
+    return frozenset(rule.id for rule in rules() if rule.row.contract)
 
 
 def load(content: Any) -> Catalogue:
@@ -329,33 +151,55 @@ def load(content: Any) -> Catalogue:
         stale_after=row.stale_after,
         guideline=row.guideline,
         rules=tuple(_compile(rule) for rule in row.rules),
+        sectors=row.sectors,
+        territories=row.territories,
     )
 
 
 def _compile(row: RuleRow) -> Rule:
-    names = frozenset(FACTS) | SUBJECT_NAMES.keys()
-    if not names.issuperset(row.mentions):
+    if not NAMES.issuperset(row.mentions):
         raise ValueError(f"{row.id} mentions an unknown fact")
-
-    def expression(text: str) -> Expression:
-        return compile_expression(text, names, shipped=True)
-
-    def remarks(rows: tuple[RemarkRow, ...]) -> tuple[Remark, ...]:
-        return tuple(Remark(expression(remark.when), remark.text) for remark in rows)
-
     met = row.legal_test.met if row.legal_test else None
+    asks, applies, trigger = _optional(row.asks), _optional(row.applies), _expression(row.trigger)
+    exempt, needs_legal = _remarks(row.exempt), _remarks(row.needs_legal)
+    deciding = [asks, applies, trigger, _optional(met), *(remark.when for remark in (*exempt, *needs_legal))]
+    expressed = frozenset(name for expression in deciding if expression for name in expression.names)
     return Rule(
         row=row,
-        applies=expression(row.applies) if row.applies else None,
-        trigger=expression(row.trigger),
+        asks=asks,
+        applies=applies,
+        trigger=trigger,
         threshold=Threshold(**row.threshold.model_dump()) if row.threshold else None,
-        exempt=remarks(row.exempt),
-        needs_legal=remarks(row.needs_legal),
-        legal_test_met=expression(met) if met else None,
-        remarks=remarks(row.remarks),
+        clients_duty=_remarks((row.clients_duty,))[0] if row.clients_duty else None,
+        effective=tuple((_expression(one.when), one.since) for one in row.effective),
+        exempt=exempt,
+        needs_legal=needs_legal,
+        legal_test_met=_optional(met),
+        remarks=_remarks(row.remarks),
         clock=Clock(
             limit=Limit(**row.clock.model_dump(include=set(LimitRow.model_fields))),
             caps=tuple(Limit(**cap.model_dump()) for cap in row.clock.caps),
             worst_case=row.clock.worst_case,
+            at_once=row.clock.at_once,
         ),
+        expressed=expressed,
+        names=expressed
+        | ({row.threshold.fact} if row.threshold else frozenset())
+        | ({"data_types"} if row.elements else frozenset())
+        | ({"residents_by_jurisdiction"} if row.residents else frozenset()),
     )
+
+
+NAMES = frozenset(FACTS) | SUBJECT_NAMES.keys()
+
+
+def _expression(text: str) -> Expression:
+    return compile_expression(text, NAMES, shipped=True)
+
+
+def _optional(text: str | None) -> Expression | None:
+    return _expression(text) if text else None
+
+
+def _remarks(rows: tuple[RemarkRow, ...]) -> tuple[Remark, ...]:
+    return tuple(Remark(_expression(row.when), row.text) for row in rows)

@@ -216,13 +216,17 @@ class Notification(Row, kw_only=True):
 
 
 class Obligation(Row, kw_only=True):
-    """A candidate duty to notify, with its clock and the decision a person made. Decision support, not legal advice."""
+    """A candidate duty to notify, with its clock and the decision a person made. Decision support, not legal advice.
+
+    While law enforcement delays the notice (`delay`), `original_due_at` keeps the date that the law gives.
+    """
 
     id: UUID
     rule_id: str
     rule_version: str
     client_id: UUID | None = None
-    toward: str  # client | regulator | individuals | counsel
+    toward: str  # client | regulator | individuals | counsel | third_party | internal
+    owed_by: str = "us"  # us | client: the duty is the client's, and shown so that we can remind it
     outcome: str  # required | likely | needs_facts | needs_legal | not_triggered
     because: list[Json] = field(default_factory=list)
     missing_facts: list[str] = field(default_factory=list)
@@ -237,6 +241,8 @@ class Obligation(Row, kw_only=True):
     pending_clock: bool = False  # the clock event is not set: due_at is the worst case from discovery
     due_at: datetime | None = None
     guideline_due_at: datetime | None = None
+    original_due_at: datetime | None = None
+    delay: Json = None  # {requested_by, reference, until, recorded_by, recorded_at, lifted_by, lifted_at}
     decision: str = "open"  # open | notify | not_required | waived_by_counsel
     rationale: str | None = None
     opinion_reference: str | None = None

@@ -23,6 +23,7 @@ from domain.incidents import judge_incident
 from domain.inputs import uncovered
 from domain.links import has_linked_incident
 from domain.notifications import judge_notification
+from domain.obligation_rules import contract_rules
 from domain.playbooks import Action
 from domain.record import ActionRun, StepRun
 from domain.relations import step_actors
@@ -165,7 +166,7 @@ def _settle_severity(change: Change) -> None:
         playbook=incident.playbook_slug or (incident.suggested_playbook or {}).get("slug"),
         affected_data=value.get("entries") or ([] if value.get("none") else None),
         regulator_duty=any(o.toward == "regulator" for o in live),
-        contract_duty=any(o.toward == "client" for o in live),
+        contract_duty=any(o.rule_id in contract_rules() for o in live),
         harm_cost_threshold=change.around.settings.harm_cost_threshold,
     )
     level = _adjusted(incident.severity_adjustment, computed.level)

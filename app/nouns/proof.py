@@ -95,11 +95,11 @@ declare(
         name="obligation",
         table="obligations",
         fields=plain(
-            "id rule_id rule_version client_id toward outcome because missing_facts recipient channel "
+            "id rule_id rule_version client_id toward owed_by outcome because missing_facts recipient channel "
             "content_requirements citation as_of confidence clock_event pending_clock decision rationale "
-            "opinion_reference decided_by carried_follow_up_id"
+            "opinion_reference decided_by carried_follow_up_id delay"
         )
-        | instants("clock_started_at due_at guideline_due_at decided_at notified_at")
+        | instants("clock_started_at due_at guideline_due_at original_due_at decided_at notified_at")
         | {
             "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
             "disclaimer": Field("'decision support, not legal advice'::text"),

@@ -56,7 +56,8 @@ class Obligation(SQLModel, table=True):
     __table_args__ = (
         in_incident(),
         belongs_to("clients", "client_id"),
-        one_of("toward", "client", "regulator", "individuals", "counsel"),
+        one_of("toward", "client", "regulator", "individuals", "counsel", "third_party", "internal"),
+        one_of("owed_by", "us", "client"),
         one_of("outcome", "required", "likely", "needs_facts", "needs_legal", "not_triggered"),
         one_of("decision", "open", "notify", "not_required", "waived_by_counsel"),
         index("obligations_due", "due_at", where="notified_at IS NULL AND decision IN ('open', 'notify')"),
@@ -69,6 +70,7 @@ class Obligation(SQLModel, table=True):
     rule_version: str = columns.text()
     client_id: UUID | None
     toward: str = columns.text()
+    owed_by: str = columns.text("us")
     outcome: str = columns.text()
     because: list[Any] = columns.json("[]")
     missing_facts: list[str] = columns.words()
@@ -83,6 +85,8 @@ class Obligation(SQLModel, table=True):
     pending_clock: bool = columns.flag()
     due_at: datetime | None
     guideline_due_at: datetime | None
+    original_due_at: datetime | None
+    delay: Any | None = columns.json()
     decision: str = columns.text("open")
     rationale: str | None = columns.text()
     opinion_reference: str | None = columns.text()

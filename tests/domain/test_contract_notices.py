@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from domain.contract_notices import ContractClause, check_clause
 from domain.fact_types import DATA_TYPES
-from domain.obligations import ClientProfile, Outcome, merge
+from domain.obligation_merging import merge
+from domain.obligations import ClientProfile, Outcome
 from tests.domain.obligation_cases import CLIENT, NOW, OTHER, a_clause, at, run
 
 

@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from domain.obligation_decisions import decide, is_pending, notified, state_of
+from domain.obligation_merging import merge
 from domain.obligation_plan import in_order
 from domain.obligation_rules import load
-from domain.obligations import ClientProfile, merge
+from domain.obligations import ClientProfile
 from domain.record import Obligation
 from domain.refusals import Conflict, Invalid
 from tests.domain.obligation_cases import (
@@ -37,10 +38,15 @@ def rows(new_id: Callable[[], UUID], facts: dict[str, Any], *clients: ClientProf
 
 
 PHI = {"personal_data": True, "phi": True, "individuals_count": 3, "clients_affected": []}
+PLAYBOOK = {"OB-S-1", "OB-S-2", "OB-S-3", "OB-S-4"}
 
 
-def test_what_is_not_triggered_makes_no_row(new_id: Callable[[], UUID]) -> None:
-    assert set(rows(new_id, PHI)) == {"OB-S-2", "OB-S-4"}
+def test_what_is_not_triggered_makes_a_row_only_where_it_is_near(new_id: Callable[[], UUID]) -> None:
+    stored = rows(new_id, PHI)
+    assert set(stored) & PLAYBOOK == {"OB-S-1", "OB-S-2", "OB-S-4"}
+    assert stored["OB-S-1"].outcome == "not_triggered"
+    assert stored["OB-S-1"].because == ["individuals_count: 3; the rule concerns 500 or more"]
+    assert not {rule for rule in stored if rule.startswith(("OB-GDPR", "OB-NIS2"))}
 
 
 def test_the_same_evaluation_twice_changes_nothing(new_id: Callable[[], UUID]) -> None:
@@ -51,7 +57,7 @@ def test_the_same_evaluation_twice_changes_nothing(new_id: Callable[[], UUID]) -
 def test_an_undecided_row_follows_the_facts(new_id: Callable[[], UUID]) -> None:
     stored = rows(new_id, {})
     merged = merge(stored, list(run(PHI).values()), NOW, new_id=new_id)
-    assert merged.new == [] and merged.reopened == []
+    assert not {row.rule_id for row in merged.new} & PLAYBOOK and merged.reopened == []
     assert {row.rule_id: row.outcome for row in stored.values()} == {
         "OB-S-1": "not_triggered",
         "OB-S-2": "likely",

@@ -76,6 +76,7 @@ EXPECTED: dict[str, tuple[set[str], str, bool]] = {
     "sign_off.second": ({"executive_leadership", "legal_counsel"}, "", True),
     "obligation.notify": (RISK, "", True),
     "obligation.not_required": (RISK, "", True),
+    "obligation.delay": ({"risk_owner", "legal_counsel"}, "", True),
     "obligation.waive": ({"legal_counsel"}, "", True),
     "notification.write": (set(), "step_actor", False),
     "notification.extra": (COURSE, "gate_role", False),
