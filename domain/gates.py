@@ -75,12 +75,23 @@ class EventPattern(Struct, frozen=True, omit_defaults=True):
         return bool(asked == self.action)
 
 
+class Frees(Struct, frozen=True):
+    """An operation on an action that no gate may make wait for any of `waits`: actions (with their steps) and facts.
+
+    Checked when the playbook is loaded, so it binds every gate of it, those that a variant adds included.
+    """
+
+    operation: str
+    action: str
+    waits: tuple[str, ...]
+
+
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One gate. Either `when` and `unless` decide, or the part of the engine named by `enforced_by` does.
 
     `override_role` is null where nobody may override; `override_rule` names a further condition of the override.
     `names_actions` are the actions that may not be skipped, because this gate names them and cannot be overridden.
-    `missing` are the things to point a caller at: [{kind, ref}].
+    `missing` are the things to point a caller at: [{kind, ref}]. `frees` is what it rules out for the other gates.
     """
 
     id: str
@@ -96,6 +107,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     approver_role: str | None = None
     names_actions: tuple[str, ...] = ()
     missing: tuple[dict[str, str], ...] = field(default=())
+    frees: Frees | None = None
 
     def concerns(self, event: Mapping[str, Any]) -> bool:
         """Whether this gate has a say in the operation asked for."""

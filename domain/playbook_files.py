@@ -212,6 +212,14 @@ class NamesText(_Model):
     steps: list[Id] = []
 
 
+class FreesText(_Model):
+    """An operation that no gate may make wait for these actions and facts."""
+
+    operation: Annotated[Operation, Field(strict=False)]
+    action: Id
+    waits: Annotated[list[str], Field(min_length=1)]
+
+
 class GateText(_Model):
     """One gate as written in a file."""
 
@@ -228,6 +236,7 @@ class GateText(_Model):
     approver_role: Annotated[Role, Field(strict=False)] | None = None
     names: NamesText | Literal["evidence_actions", "rotation_actions"] = NamesText()
     missing: list[MissingText] = []
+    frees: FreesText | None = None
 
     @model_validator(mode="after")
     def _decided_somewhere(self) -> "GateText":

