@@ -16,6 +16,7 @@ from app.authentication import Principal, lifted
 from app.database import Db
 from app.directory import directory
 from app.ids import new_id
+from app.incident_tools import load_tools, register_tools, save_tools
 from app.nouns.incidents import NUMBER
 from app.playbooks import asked_for, pinned
 from app.record import Stored, lock_record, save_new_record, save_record
@@ -72,6 +73,7 @@ async def change_incident(db: Db, principal: Principal, ref: UUID | str, apply: 
     change = await begin_change(db, principal, stored)
     try:
         apply(change)
+        await register_tools(db, principal, stored, change)
         settle(change)
     except GateRefused as refusal:
         refusal.incident_id = stored.record.incident.id
@@ -101,7 +103,9 @@ async def begin_change(db: Db, principal: Principal | None, stored: Stored, acto
     around = about.around(head_hash=stored.head_hash, children_open=stored.children_open)
     acting = actor or (principal.actor if principal is not None else None)
     assert acting is not None, "somebody acts"
-    return Change(stored.record, playbook, acting, datetime.now(UTC), around, new_id)
+    change = Change(stored.record, playbook, acting, datetime.now(UTC), around, new_id)
+    await load_tools(db, principal, stored, change)
+    return change
 
 
 async def write_change(db: Db, principal: Principal | None, stored: Stored, change: Change) -> None:
@@ -109,6 +113,7 @@ async def write_change(db: Db, principal: Principal | None, stored: Stored, chan
     _check_client_wall(principal, stored.record)
     async with _written(db, principal):
         await save_record(db, stored, change)
+        await save_tools(db, stored, change)
 
 
 @asynccontextmanager
@@ -172,6 +177,8 @@ async def _open_linked(db: Db, principal: Principal, origin: Record, opening: Op
 
 
 async def _write_new(db: Db, principal: Principal, change: Change) -> None:
+    stored = Stored(record=change.record, before=None)
+    await register_tools(db, principal, stored, change)
     settle(change)
     _check_client_wall(principal, change.record)
     exercise = change.record.incident.exercise
@@ -181,7 +188,8 @@ async def _write_new(db: Db, principal: Principal, change: Change) -> None:
         return f"{'EX' if exercise else 'INC'}-{number}"
 
     async with _written(db, principal):
-        await save_new_record(db, Stored(record=change.record, before=None), change, name)
+        await save_new_record(db, stored, change, name)
+        await save_tools(db, stored, change)
 
 
 _TAKE_NUMBER = "UPDATE tenants SET next_number = next_number + 1 WHERE tenant_id = $1 RETURNING next_number - 1"

@@ -12,11 +12,12 @@ from uuid import UUID
 
 import msgspec
 import orjson
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from app.database import Db
 from app.events import FRAME_ROWS, INSERT_EVENT_DATA, INSERT_EVENTS, MOVE_HEADS, frames
 from domain.changes import Change, Event
+from domain.incident_tools import tool_ids
 from domain.record import (
     ActionRun,
     ControlOccurrence,
@@ -39,6 +40,7 @@ from domain.refusals import NotFound
 from domain.relations import members
 from domain.reporting import name_incident
 from domain.timeline import GENESIS
+from domain.tools import Entry
 from domain.words import words
 
 PARTS: dict[str, tuple[str, type[Row], str, str]] = {
@@ -97,6 +99,7 @@ class Stored(Struct, kw_only=True):
     head_hash: str = GENESIS
     children_open: int = 0
     directory_version: int | None = None
+    tools: dict[UUID, Entry] = field(default_factory=dict)  # as they were read, to compare with
 
 
 async def lock_record(db: Db, ref: UUID | str) -> Stored:
@@ -184,6 +187,7 @@ class Filters(Struct):
     labels: frozenset[str]
     words: frozenset[str]
     members: frozenset[UUID]
+    tools: frozenset[UUID]
     alarm: Any
 
 
@@ -196,6 +200,7 @@ def _filters(record: Record) -> Filters:
         frozenset(incident.labels),
         frozenset(words(incident.number, incident.title, incident.summary, *keys)),
         members(record) | own,
+        frozenset(tool_ids(record)),
         incident.next_alarm_at,
     )
 
@@ -262,7 +267,7 @@ def _filter_changes(stored: Stored) -> dict[str, Any]:
     after = _filters(stored.record)
     before = _filters(stored.before) if stored.before is not None else None
     changed: dict[str, Any] = {}
-    for name in ("clients", "labels", "words", "members"):
+    for name in ("clients", "labels", "words", "members", "tools"):
         now, then = getattr(after, name), getattr(before, name) if before is not None else frozenset()
         if now - then:
             changed[f"{name}_added"] = sorted(str(x) for x in now - then)
@@ -280,6 +285,7 @@ _FILTER_TABLES = {
     "labels": ("incident_labels", "label", "text"),
     "words": ("incident_words", "word", "text"),
     "members": ("incident_members", "member_id", "uuid"),
+    "tools": ("incident_tools", "tool_id", "uuid"),
 }
 
 

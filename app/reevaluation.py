@@ -1,4 +1,4 @@
-"""Queueing incidents whose surroundings changed: rules that look at a client, a person or a risk run again.
+"""Queueing incidents whose surroundings changed: rules that look at a client, a person, a risk or a tool run again.
 
 Call it in the transaction that makes the change: then the queue is drained or the change is not there.
 """
@@ -23,6 +23,10 @@ _OF_CLIENT = _QUEUE.format(
     f" WHERE c.tenant_id = $1 AND c.client_id = $2 AND {_OPEN}"
 )
 _OF_RISK = _QUEUE.format(incidents=f"incidents i WHERE {_OPEN} AND i.primary_risk = $2")
+_OF_TOOL = _QUEUE.format(
+    incidents="incident_tools n JOIN incidents i ON i.tenant_id = n.tenant_id AND i.id = n.incident_id"
+    f" WHERE n.tenant_id = $1 AND n.tool_id = $2 AND {_OPEN}"
+)
 # Members are reporter, discoverer, assignees and responders; an author's manager may approve what the author wrote.
 _OF_PERSON = _QUEUE.format(
     incidents="""(
@@ -42,8 +46,10 @@ async def queue_reevaluation(
     client_id: UUID | None = None,
     person_id: UUID | None = None,
     risk: str | None = None,
+    tool_id: UUID | None = None,
 ) -> None:
-    """Queue incidents by id, or the open ones of a client, with a part of a person, or under a risk (its reference).
+    """Queue incidents by id, or the open ones of a client, with a part of a person, under a risk (its reference), or
+    that name a tool.
 
     With none of these: all open incidents of the tenant, as after a change of its settings. One statement.
     """
@@ -55,5 +61,7 @@ async def queue_reevaluation(
         await db.execute(_OF_PERSON, db.tenant_id, person_id)
     elif risk is not None:
         await db.execute(_OF_RISK, db.tenant_id, risk)
+    elif tool_id is not None:
+        await db.execute(_OF_TOOL, db.tenant_id, tool_id)
     else:
         await db.execute(_ALL, db.tenant_id)

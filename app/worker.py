@@ -25,6 +25,7 @@ from app.evidence_sweep import SWEPT_AFTER_SECONDS, sweep, sweep_claimed
 from app.reevaluating import reevaluate
 from app.reevaluation import KIND as REEVALUATE
 from app.settings import Settings
+from app.tool_entries import REVIEW, announce_review
 
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us: without a listening connection, or while it is down
@@ -65,6 +66,7 @@ class Worker:
         self._kinds: dict[str, Work] = {
             DEADLINE: announce_deadlines,
             REEVALUATE: reevaluate,
+            REVIEW: announce_review,
             SWEEP: lambda database, claim: sweep_claimed(database, claim, self._store),
             **(kinds or {}),
         }

@@ -13,6 +13,7 @@ from domain.documentation import self_verified
 from domain.doings import Claim, Doing, require_reason, settle_claim
 from domain.evidence import restrict_evidence
 from domain.gating import View, is_fulfilled, refusal_of, speaking
+from domain.incident_tools import check_tools, decide_tools
 from domain.inputs import check_inputs, take_inputs
 from domain.links import tie_incident
 from domain.overrides import Override, pass_or_refuse, verify_alone
@@ -261,6 +262,8 @@ def _carry_out(change: Change, step: Step, action: Action, run: ActionRun, comma
         restrict_evidence(change)
     if action.opens_with(command.outcome):
         tie_incident(change, action, command.linked_incident_id)
+    if action.decides == "tool":
+        decide_tools(change, action, run, str(command.inputs.get("rationale") or command.note or ""))
     if any(wanted.document == "D09" for wanted in action.inputs) and self_verified(change):
         verify_alone(change, command.overrides)
 
@@ -311,6 +314,8 @@ def _approve(change: Change, step: Step, action: Action, run: ActionRun, command
     _check_outcome(action, command.outcome)
     if action.approvals_when and command.outcome not in action.approvals_when:
         raise _unfit_outcome(f"{command.outcome} takes no approval: use the transition complete")
+    if action.decides == "tool":
+        check_tools(change, action, command.outcome or "")
     if run.approvals and run.approvals[-1]["outcome"] != command.outcome:
         run.approvals = []  # another outcome: those who approved the earlier one are asked again
     view = View(change)

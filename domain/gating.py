@@ -7,6 +7,7 @@ from typing import Any, cast
 from domain.changes import Change
 from domain.expressions import Scope, compile_expression
 from domain.facts import scope_variables
+from domain.incident_tools import named_tools
 from domain.playbooks import Gate
 from domain.record import ActionRun, Obligation, Record
 from domain.refusals import Missing, MissingKind
@@ -231,7 +232,7 @@ TOOL_MEMBERS = ("id", "name", "status", "standing", "outcome", "artifact", "may_
 
 def _of_tools(view: View, path: tuple[Any, ...]) -> Any:
     found = []
-    for entry in view.change.tools.values():
+    for entry in named_tools(view.change):
         tool, decision = entry.tool, entry.decided_in(view.record.incident.id)
         outcome = decision.outcome if decision is not None else ""
         is_whole = bool(outcome) and not missing_of_artifact(tool, outcome)

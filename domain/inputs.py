@@ -6,6 +6,7 @@ from typing import Any
 from domain.changes import Change
 from domain.documentation import set_document
 from domain.fact_sheet import set_fact, would_lower
+from domain.incident_tools import write_tool
 from domain.playbooks import Action, Input
 from domain.record import Record
 from domain.refusals import InputError, Invalid
@@ -14,7 +15,10 @@ from domain.timeline import instant_text
 
 
 def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself."""
+    """Check the typed inputs and write each where it belongs: a documentation item, a fact, or the action itself.
+
+    What goes to the tool register stays with the action too, as what was said then.
+    """
     check_inputs(action, inputs)
     faults = [fault for wanted in action.inputs for fault in uncovered(change.record, wanted, inputs.get(wanted.name))]
     if faults:
@@ -30,6 +34,8 @@ def take_inputs(change: Change, action: Action, inputs: Mapping[str, Any]) -> di
         elif wanted.fact is not None:
             set_fact(change.record.incident.facts, wanted.fact, value, set_by=change.actor.id, at=change.now)
         else:
+            if wanted.tool:
+                write_tool(change, action, wanted.tool, value, f"/inputs/{name}")
             values[name] = value
     return values or None
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from domain.gates import Operation
 from domain.glossary import ActionType, Mark, NotificationKind, Phase, Role, Severity, SlaKind
+from domain.tools import STATUS_OF
 from domain.workflows import WorkflowStatus
 
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
@@ -18,6 +19,8 @@ Version = Annotated[str, Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")]
 Condition = Annotated[str, Field(min_length=1, max_length=1000)]
 Outcome = Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z]+(-[a-z]+)*$", max_length=60)]
+
+PROPOSED = r"^(name|vendor|links\.[a-z_]+)$"
 
 
 class FaultyPlaybook(ValueError):
@@ -63,9 +66,15 @@ class InputText(_Model):
     member: str | None = None
     fact: str | None = None
     one_per: OnePerText | None = None
+    tool: str | None = None
+    proposed: Annotated[str, Field(pattern=PROPOSED)] | dict[str, Annotated[str, Field(pattern=PROPOSED)]] | None = None
 
     @model_validator(mode="after")
     def _one_target(self) -> "InputText":
+        if self.tool is not None and (self.document or self.fact or self.json_schema):
+            raise ValueError("an input that writes the tool register takes its schema and writes nothing else")
+        if self.tool is not None:
+            return self
         if self.document is not None and (self.fact is not None or self.json_schema is not None):
             raise ValueError("an input that writes an item takes the schema of that item and writes no fact")
         if self.document is None and self.json_schema is None:
@@ -85,6 +94,13 @@ class AheadText(_Model):
 
     reason: Annotated[str, Field(pattern=r"^[a-z][a-z_]{1,40}$")]
     roles: Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1)]
+
+
+class BriefingText(_Model):
+    """What is told to staff when an action becomes required; `{tools}` stands for the names of the tools concerned."""
+
+    subject: Annotated[str, Field(min_length=1, max_length=200)]
+    body: Text
 
 
 class ActionText(_Model):
@@ -116,6 +132,8 @@ class ActionText(_Model):
     drafts: Annotated[NotificationKind, Field(strict=False)] | None = None
     reviews: Annotated[NotificationKind, Field(strict=False)] | None = None
     restricts: Literal["evidence"] | None = None
+    decides: Literal["tool"] | None = None
+    briefing: BriefingText | None = None
 
     @model_validator(mode="after")
     def _shape_fits_type(self) -> "ActionText":
@@ -126,6 +144,8 @@ class ActionText(_Model):
             raise ValueError(f"{self.id}: a {self.type} declares its inputs")
         if len({wanted.name for wanted in self.inputs}) < len(self.inputs):
             raise ValueError(f"{self.id}: names of inputs are unique")
+        if self.decides == "tool" and not set(self.outcomes) <= STATUS_OF.keys():
+            raise ValueError(f"{self.id}: the outcomes of a decision on a tool are {', '.join(STATUS_OF)}")
         if not set(self.approvals_if) <= set(self.approvals_from):
             raise ValueError(f"{self.id}: `approvals_if` limits roles of `approvals_from`")
         if (self.approvals_when or self.never_alone) and not self.approvals_from:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -23,6 +24,7 @@ from domain.playbook_files import (
     StepText,
 )
 from domain.procedures import Action, Ahead, Input, OnePer, Opens, Playbook, Step, playbook_of
+from domain.tools import member_schema, proposed_for
 
 NAMES = frozenset(FACTS) | VARIABLES
 """What a condition of a playbook may name."""
@@ -192,6 +194,8 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         evidence_of=tuple(text.evidence_of),
         drafts=text.drafts.value if text.drafts else None,
         reviews=text.reviews.value if text.reviews else None,
+        decides=text.decides,
+        briefing=text.briefing.model_dump() if text.briefing else None,
     )
 
 
@@ -203,7 +207,7 @@ def _input(text: InputText) -> Input:
     if text.fact is not None and text.fact not in FACTS:
         raise FaultyPlaybook(f"the input {text.name} writes the fact {text.fact}, which does not exist")
     try:
-        schema = text.json_schema or schema_of(text.document or "", text.member)
+        schema = text.json_schema or _schema_of_tool(text) or schema_of(text.document or "", text.member)
     except KeyError:
         raise FaultyPlaybook(f"the input {text.name} writes {text.document}, which no person writes") from None
     return Input(
@@ -215,7 +219,18 @@ def _input(text: InputText) -> Input:
         member=text.member,
         fact=text.fact,
         one_per=OnePer(**text.one_per.model_dump()) if text.one_per else UNSET,
+        tool=text.tool or UNSET,
+        proposed=text.proposed or proposed_for(text.tool) or UNSET,
     )
+
+
+def _schema_of_tool(text: InputText) -> dict[str, Any] | None:
+    if text.tool is None:
+        return None
+    found = member_schema(text.tool)
+    if found is None:
+        raise FaultyPlaybook(f"the input {text.name} writes {text.tool}, which no entry of the tool register has")
+    return found
 
 
 def _gate(text: GateText, attached: list[tuple[StepText, list[ActionText]]], actions: list[ActionText]) -> Gate:

@@ -28,9 +28,12 @@ class OnePer(Struct, frozen=True, kw_only=True):
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """One thing an action asks for. It writes an item (or a `member` of it, dotted), a fact, or the action's values.
+    """One thing an action asks for. It writes an item (or a `member` of it, dotted), a fact, the action's values,
+    or beside these a member of the tool's entry in the register (`tool`, such as `checks.VC-1`). `proposed`
+    says what of the directory of AI services pre-fills it: a path such as `links.deletion`, or one per member.
 
-    Shown to callers as it is, so that a form draws itself; every key is always there, `one_per` where it is used.
+    Shown to callers as it is, so that a form draws itself; every key is always there, `one_per`, `tool` and
+    `proposed` where they are used.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Input(Struct, frozen=True, kw_only=True):
     member: str | None = None
     fact: str | None = None
     one_per: OnePer | UnsetType = UNSET
+    tool: str | UnsetType = UNSET
+    proposed: str | dict[str, str] | UnsetType = UNSET
 
 
 class Opens(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,7 +75,8 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     draft, or whose approval, fulfils it (domain/reviews.py). `raises` are facts that its answers make true and never
     take back: what one search did not find, another may have. `evidence_of`: actions whose items, once kept, are its
     evidence too. `restricts`: from then on all evidence is restricted.
-    `source` is S, A or X, and `basis` says on what an X rests.
+    `decides`: on what the outcome takes effect beside the incident (`tool`). `briefing`: the {subject, body} drafted
+    when the action becomes required. `source` is S, A or X, and `basis` says on what an X rests.
     """
 
     id: str
@@ -101,6 +107,8 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     drafts: str | None = None
     reviews: str | None = None
     restricts: str | None = None
+    decides: str | None = None
+    briefing: dict[str, str] | None = None
 
     def opens_with(self, outcome: str | None) -> bool:
         """Whether completing it with this outcome takes a linked incident."""
@@ -181,6 +189,16 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
     def unskippable(self) -> frozenset[str]:
         """Actions that nobody may skip, since a gate without override names them."""
         return unskippable(self.gates)
+
+    @cached_property
+    def decides_tools(self) -> bool:
+        """Whether an action of it decides on the tools that the incident names."""
+        return any(action.decides == "tool" for action in self._actions.values())
+
+    @cached_property
+    def briefings(self) -> tuple[Action, ...]:
+        """Actions for which a briefing is drafted."""
+        return tuple(action for action in self._actions.values() if action.briefing is not None)
 
     @cached_property
     def closing(self) -> frozenset[str]:

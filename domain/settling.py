@@ -1,8 +1,8 @@
 """What follows from a change: one closing of the rules over the record, run after every command.
 
 Order matters and is all there is to know: facts from documents -> obligations -> requirements of actions ->
-severity -> escalations -> documents -> steps -> the incident's own status -> control occurrences -> deadlines ->
-allowed transitions.
+briefings -> severity -> escalations -> documents -> steps -> the incident's own status -> control occurrences ->
+deadlines -> allowed transitions.
 It is idempotent: settling a settled record changes nothing and emits nothing.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import json, to_builtins
 
 from domain.actions import OPEN, offers_of
+from domain.briefings import settle_briefings
 from domain.changes import Change
 from domain.documentation import settle_document
 from domain.duties import settle_duties
@@ -48,6 +49,7 @@ def settle(change: Change) -> None:
     declared = record.incident.declared_at is not None
     if declared:
         _settle_requirements(view)
+        settle_briefings(change)
     _settle_severity(change)
     settle_escalations(change)
     for item_id in record.documents:

@@ -76,7 +76,22 @@ MEMBERS: Mapping[str, dict[str, Any]] = {
     "extension_ids": _IDS,
 }
 """What an input of a playbook may write of a tool, beside the answers of the checklist: JSON Schema of each."""
+CHECKS = "checks."
 _INSTANTS = ("review_due_at", "block_requested_at", "block_confirmed_at")
+
+
+def member_schema(target: str) -> dict[str, Any] | None:
+    """JSON Schema of what an input of a playbook may write: `checks.VC-1` or a name of MEMBERS; None for neither."""
+    if target.startswith(CHECKS):
+        check = checklist().get(target.removeprefix(CHECKS))
+        return check.schema_of_answer if check is not None else None
+    return MEMBERS.get(target)
+
+
+def proposed_for(target: str | None) -> dict[str, str] | None:
+    """What of the directory of AI services pre-fills such an input, by member of its value; None for nothing."""
+    check = checklist().get((target or "").removeprefix(CHECKS))
+    return dict(check.proposed) or None if check is not None else None
 
 
 class Row(Struct, kw_only=True, omit_defaults=True):

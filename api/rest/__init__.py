@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from api import hooks
 from api.rest import (
     actions,
+    ai_services,
     clients,
     controls,
     documentation,
@@ -30,6 +31,7 @@ from api.rest import (
     sources,
     steps,
     timeline,
+    tools,
     work,
 )
 
@@ -54,6 +56,8 @@ ROUTERS: list[APIRouter] = [
     controls.routes,
     occurrences.routes,
     risks.routes,
+    tools.routes,
+    ai_services.routes,
     clients.routes,
     keys.routes,
     me.routes,

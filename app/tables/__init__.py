@@ -2,9 +2,21 @@
 
 from sqlalchemy import MetaData
 
-from app.tables import catalogue, incidents, intake, parties, proof, risks, steps, timeline, work
+from app.tables import catalogue, incidents, intake, parties, proof, risks, steps, timeline, tools, work
 from app.tables.columns import SQLModel
 
-__all__ = ["METADATA", "catalogue", "incidents", "intake", "parties", "proof", "risks", "steps", "timeline", "work"]
+__all__ = [
+    "METADATA",
+    "catalogue",
+    "incidents",
+    "intake",
+    "parties",
+    "proof",
+    "risks",
+    "steps",
+    "timeline",
+    "tools",
+    "work",
+]
 
 METADATA: MetaData = SQLModel.metadata

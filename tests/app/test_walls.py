@@ -19,6 +19,7 @@ DELETABLE = {
     "incident_labels",
     "incident_words",
     "incident_members",
+    "incident_tools",
     "gate_refusals",
     "due_work",
     "idempotency_keys",

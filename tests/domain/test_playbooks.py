@@ -322,11 +322,12 @@ PUBLISHED = {
     ("bad-output", "1.0.0"): "f47f37a787a267d5fb31128f2ed630c485438409d5ea7e5eaab50c823af4cb29",
     ("ai-misinformation", "1.0.0"): "7d906524556c8840bc972abed61573f1ab75caab249ab97f2dd39d014783010f",
     ("ai-vendor-breach", "1.0.0"): "e004425a56f680574440b7b2bf9d4c12edb10e901eaf205d4d3f8eb14dff9234",
-    ("source-code-exposure", "1.0.0"): "39c17c4a30c9a6775d0da813ea2f3eabcd5a3b1ac686c17272a678bb1c5d02d6",
-    ("data-leakage", "1.0.0"): "1ae67bb70975a5fd294cd00c92adfe971ed3342de38686ee633e832e9d01df5d",
+    ("source-code-exposure", "1.0.0"): "6f7b62e330468c30da2a38bc27adb14a508adf2b19bfc4014f2fc066a7d8d636",
+    ("data-leakage", "1.0.0"): "781ef24c6322a0128624d86406c29dc4deabe6780c131125d2cb9d802282927a",
     ("generic-ai-incident", "1.0.0"): "94ac50d662ed1ef8c32fbd4408767dff4dafcaf800bfbd3b3f0a428c0da5edff",
     ("high-impact-ai-use", "1.0.0"): "0505bfd01f7a776ca00bc12061c23c106cceee16ea4ab76557891f0db18290e6",
     ("prompt-injection", "1.0.0"): "b5e099d1feb9e5161b990a382a85ff5b3a0e2b73463b3478a7dadb39022ba111",
+    ("shadow-ai", "1.0.0"): "4638db78198d4d436bd6ad5cf2e92943345ff920381cdc57f7e63fdd142445cd",
 }
 
 

@@ -101,6 +101,7 @@ async def prepare(database: Database, surface: Surface, http: httpx.AsyncClient)
     await _incidents(made)
     await _children(made)
     await _register_and_sources(made)
+    await _tools(made)
     for operation in surface.operations:
         for place in operation.places:
             await _fill(made, place)
@@ -191,6 +192,19 @@ async def _register_and_sources(made: Prepared) -> None:
         "/hooks/{token}": hook.rpartition("/")[2],
     }
     made.named["source_id"] = source["id"]
+
+
+async def _tools(made: Prepared) -> None:
+    word = made.canary
+    tool = await made.make("POST", "/v1/tools", json={"name": f"Chat {word}", "vendor": word, "intended_use": word})
+    base = f"/v1/tools/{tool['id']}"
+    answers = {"VC-2": {"answer": "unknown", "source": f"nothing at {word}"}}
+    await made.make("PATCH", f"{base}/assessment", json={"answers": answers})
+    body = {"outcome": "conditional", "reason": f"{SENTENCE} {word}"}
+    decision = await made.make("POST", f"{base}/decisions", json=body)
+    other = await made.make("POST", "/v1/tools", json={"name": f"Other {word}"})
+    made.values |= {"/v1/tools/{id}": tool["id"], "/v1/tools/{id}/decisions/{decision_id}": decision["id"]}
+    made.second["/v1/tools/{id}"] = other["id"]
 
 
 async def _fill(made: Prepared, place: str) -> None:

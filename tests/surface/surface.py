@@ -146,6 +146,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /v1/clients/by-reference/{system}/{instance}/{external_id}": {"name": "Client by reference"},
     "POST /v1/incidents/{incident_id}/erasures": {"fields": ["/incident/summary"], "reason": SENTENCE},
     "POST /v1/incidents/{incident_id}/external-references": {"system": "jira", "id": "HF-1"},
+    "POST /v1/tools/{id}/decisions": {"outcome": "block", "reason": SENTENCE, "blocked_domains": ["chat.example"]},
     "POST /v1/sources": {"name": "Alerts", "system": "generic"},
 }
 """Bodies that a schema alone does not tell: a rule ties members together, or a word means something."""

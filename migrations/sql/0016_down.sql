@@ -1,0 +1,1 @@
+DROP TABLE incident_tools, tool_decisions, tool_assessments, tools;
