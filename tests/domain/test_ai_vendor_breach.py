@@ -67,6 +67,17 @@ def told() -> Story:
     return story
 
 
+def test_the_instant_of_the_vendors_notice_is_a_clock_that_is_typed_once() -> None:
+    story = declared(slug="ai-vendor-breach")
+    shot = story.attach("VB.1.1")
+    with pytest.raises(Invalid):
+        story.act(BEN, "VB.1.1", evidence_ids=[shot.id], inputs={"notified_by_vendor_at": "yesterday"})
+    inputs = {"notified_by_vendor_at": "2026-11-20T03:00:00+01:00"}
+    story.act(BEN, "VB.1.1", evidence_ids=[shot.id], inputs=inputs)
+    fact = story.incident.facts["notified_by_vendor_at"]
+    assert (fact["value"], fact["set_by"]) == ("2026-11-20T02:00:00.000000Z", str(BEN.id))
+
+
 @cache
 def _cut() -> Story:
     story = told()

@@ -154,7 +154,8 @@ def test_every_record_and_decision_declares_inputs_that_are_sound_schemas(book: 
             assert_bounded(wanted.schema, f"{action.id} {wanted.name}")
             if wanted.fact is not None:
                 assert not FACTS[wanted.fact].derived
-                for value in wanted.schema.get("enum", (1, "unknown")):  # a count has no list of values
+                one = {"count": 1, "instant": "2026-11-20T02:00:00Z"}.get(FACTS[wanted.fact].type, "unknown")
+                for value in wanted.schema.get("enum", (one, "unknown")):
                     check_fact(wanted.fact, value)
 
 
