@@ -1,4 +1,4 @@
-"""Briefings that the rules draft: an action may carry the text that staff are told when it becomes required.
+"""Briefings that the rules draft: an action may carry what staff are told when it is required, or decided one way.
 
 A draft is a proposal: its author edits and sends it, and G-ALL-5 is judged on what is sent.
 """
@@ -12,13 +12,17 @@ AUDIENCE = "all staff"
 
 
 def settle_briefings(change: Change) -> None:
-    """Draft the briefing of each action that is required now and has none yet."""
+    """Draft the briefing of each action that is required now, or was decided so, and has none yet."""
     record = change.record
     for action in change.playbook.briefings if change.playbook is not None else ():
-        if action.briefing is None or record.actions[action.id].requirement != "required":
-            continue
-        if not any(n.kind == "briefing" and n.action_id == action.id for n in record.notifications.values()):
+        run = record.actions[action.id]
+        drafted = [n for n in record.notifications.values() if n.kind == "briefing" and n.action_id == action.id]
+        if action.briefing is not None and run.requirement == "required" and not drafted:
             _draft(change, action, action.briefing)
+        of_outcome = action.briefing_on.get(run.outcome or "") if run.status == "done" else None
+        # Decided anew, it is told anew: what was drafted for an earlier outcome speaks of that one.
+        if of_outcome is not None and not any(n.created_at >= (run.recorded_at or change.now) for n in drafted):
+            _draft(change, action, of_outcome)
 
 
 def _draft(change: Change, action: Action, text: dict[str, str]) -> None:

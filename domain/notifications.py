@@ -340,8 +340,8 @@ def _check(change: Change, notification: Notification) -> None:
         kinds = INTERNAL_KINDS if inside else EXTERNAL_KINDS
         if inside and action.step_id == playbook.steps[-1].id:
             kinds = frozenset({"briefing"})  # what goes to all staff after the incident names nobody
-        kinds = frozenset({"briefing"}) if action.briefing is not None else frozenset(action.kinds) or kinds
-        asks = action.briefing is not None or action.type in ("notify_internal", "notify_external")
+        kinds = frozenset({"briefing"}) if action.briefs else frozenset(action.kinds) or kinds
+        asks = action.briefs or action.type in ("notify_internal", "notify_external")
         if not asks or notification.kind not in kinds:
             text = f"does not fit {action.id}; use one of: {', '.join(sorted(kinds))}"
             raise Invalid(f"/kind {text}.", errors=[InputError("/kind", text)])

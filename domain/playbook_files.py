@@ -97,7 +97,8 @@ class AheadText(_Model):
 
 
 class BriefingText(_Model):
-    """What is told to staff when an action becomes required; `{tools}` stands for the names of the tools concerned."""
+    """What staff are told when an action becomes required, or done with some outcome; `{tools}` are the names of the
+    tools concerned, `{conditions}` those under which they may be used."""
 
     subject: Annotated[str, Field(min_length=1, max_length=200)]
     body: Text
@@ -134,6 +135,7 @@ class ActionText(_Model):
     restricts: Literal["evidence"] | None = None
     decides: Literal["tool"] | None = None
     briefing: BriefingText | None = None
+    briefing_on: dict[str, BriefingText] = {}
 
     @model_validator(mode="after")
     def _shape_fits_type(self) -> "ActionText":
@@ -161,6 +163,8 @@ class ActionText(_Model):
             raise ValueError(f"{self.id}: only a notice to the outside is approved, and so sent ahead of it")
         if self.evidence_of and self.type != ActionType.EVIDENCE:
             raise ValueError(f"{self.id}: `evidence_of` belongs to evidence, and a {self.type} keeps none")
+        if not set(self.briefing_on) <= set(self.outcomes):
+            raise ValueError(f"{self.id}: `briefing_on` says what staff are told of its outcomes")
         if not set(self.raises) <= {wanted.fact for wanted in self.inputs}:
             raise ValueError(f"{self.id}: `raises` names facts that its inputs write")
         return self

@@ -196,6 +196,7 @@ def _action(text: ActionText, step_id: str, position: int) -> Action:
         reviews=text.reviews.value if text.reviews else None,
         decides=text.decides,
         briefing=text.briefing.model_dump() if text.briefing else None,
+        briefing_on={outcome: said.model_dump() for outcome, said in text.briefing_on.items()},
     )
 
 

@@ -109,6 +109,12 @@ class Action(Struct, frozen=True, kw_only=True, omit_defaults=True):
     restricts: str | None = None
     decides: str | None = None
     briefing: dict[str, str] | None = None
+    briefing_on: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def briefs(self) -> bool:
+        """Whether staff are told of it by a briefing that the rules draft."""
+        return self.briefing is not None or bool(self.briefing_on)
 
     def opens_with(self, outcome: str | None) -> bool:
         """Whether completing it with this outcome takes a linked incident."""
@@ -198,7 +204,7 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
     @cached_property
     def briefings(self) -> tuple[Action, ...]:
         """Actions for which a briefing is drafted."""
-        return tuple(action for action in self._actions.values() if action.briefing is not None)
+        return tuple(action for action in self._actions.values() if action.briefs)
 
     @cached_property
     def closing(self) -> frozenset[str]:

@@ -38,6 +38,14 @@ TOOL = {"name": "ExampleNotes", "vendor": "Example Ltd", "url": "https://example
 RATIONALE = {"rationale": "The data processing agreement, section 9, and the vendor's notice."}
 
 
+CHECKS: dict[str, Any] = {
+    "soc_report": {"answer": "unknown", "source": "asked the vendor"},
+    "training": {"answer": "no", "source": "terms"},
+    "agreement": {"answer": "yes", "source": "contract", "signed": True},
+    "retention": {"answer": "yes", "source": "policy", "bounded": True, "deletion_on_request": True},
+}
+
+
 async def scope(who: dict[str, Caller], client_id: str) -> None:
     """VB.1."""
     vic, ida = who["vic"], who["ida"]
@@ -108,9 +116,31 @@ async def reassess(who: dict[str, Caller]) -> None:
     cause = {"category": "vendor_failure", "statement": "The vendor left a storage bucket open to the public."}
     report = {"lies_with": "theirs", "report_received": "yes"}
     await vic.act("VB.5.1", inputs={"root_cause": cause, **report})
-    await ria.act("VB.5.2", outcome="block", inputs=RATIONALE)
+    await decide_on_the_vendor(who)
     await revise(ria, "AR-006")
     await ria.act("VB.5.3")
+
+
+async def decide_on_the_vendor(who: dict[str, Caller]) -> None:
+    """VB.5.2: approve takes a good checklist and two persons, block the instant when IT was asked."""
+    ria, ida, path = who["ria"], who["ida"], "/actions/VB.5.2/transitions"
+    checks = {**RATIONALE, **CHECKS, "training": {"answer": "yes", "source": "terms", "correctable": "no"}}
+    approve = {"transition": "approve", "outcome": "approve", "inputs": checks}
+    await ida.ok("POST", path, approve)
+    assert (await ida.refused("POST", path, approve))["code"] == "forbidden"
+    assert (await ria.refused("POST", path, approve))["gate"] == "G-SA-2"
+    block: dict[str, Any] = {"transition": "complete", "outcome": "block", "inputs": checks}
+    assert (await ria.refused("POST", path, block))["gate"] == "G-VB-3"
+    asked = (await ria.ok("GET", ""))["discovered_at"]
+    await ria.ok("POST", path, {**block, "inputs": {**checks, "block_requested_at": asked}})
+    (tool,) = (await ria.http.get("/v1/tools", params={"q": "ExampleNotes"})).json()["items"]
+    assert (tool["status"], tool["blocked_domains"]) == ("blocked", ["example.com"])
+    waiting = [n for n in (await ria.http.get(f"{ria.base}/notifications")).json() if n["status"] == "draft"]
+    (told,) = [n for n in waiting if n["action_id"] == "VB.5.2"]
+    assert (told["kind"], told["subject"]) == ("briefing", "An AI tool has been blocked")
+    edit = {"channel": "e-mail", "recipients": ["all@msp.example"]}
+    await ria.ok("PATCH", f"/notifications/{told['id']}", edit)
+    await move(ria, told["id"], "record_sent")
 
 
 async def test_it_runs_from_the_vendors_notice_to_two_signatures(
@@ -137,7 +167,7 @@ async def test_it_runs_from_the_vendors_notice_to_two_signatures(
         closed = await who["lee"].ok("POST", "/sign-off", {"statement": "I have seen it."})
         assert closed["status"] == "closed"
         assert [kind for kind, _ in await exceptions(who["ria"])] == ["sent_ahead_of_approval"]
-        assert {"G-VB-1", "G-ALL-4", "G-ALL-9"} <= await refusals(who["ria"])
+        assert {"G-VB-1", "G-VB-3", "G-SA-2", "G-ALL-4", "G-ALL-9"} <= await refusals(who["ria"])
 
 
 async def test_a_member_reports_it_and_those_who_may_declare_it(

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from domain.actions import ActionCommand, transition_action
+from domain.closing import closing_gaps
 from domain.playbooks import FaultyPlaybook, Playbook, load
 from domain.refusals import Forbidden, GateRefused, Invalid
 from domain.shipped import shipped
+from domain.tools import Entry, Tool
 from tests.domain import engine
-from tests.domain.engine import ADA, BEN, CLEO, EVE, FAY, NORTH, Story, declared, person
+from tests.domain.engine import ADA, BEN, CLEO, EVE, FAY, NORTH, Story, declared, numbered, person
 
 ATTACK = "attack_in_progress"
 STEPS = {
@@ -240,28 +243,120 @@ def test_credentials_at_the_vendor_are_rotated() -> None:
     assert gate.names_actions == ("VB.1.5",)
 
 
-REASON = {"rationale": "The checklist of the vendor, answered again."}
+GOOD: dict[str, Any] = {
+    "rationale": "The checklist of the vendor, answered again.",
+    "soc_report": {"answer": "yes", "source": "page", "report_type": "type_2", "period_end": "2026-10-01"},
+    "training": {"answer": "no", "source": "terms"},
+    "agreement": {"answer": "yes", "source": "contract", "signed": True},
+    "retention": {"answer": "yes", "source": "policy", "bounded": True, "deletion_on_request": True},
+}
+APPROVED = {"owner": str(ADA.id), "approved_uses": ["Meeting notes"], "approved_data_classes": ["generic_prompt"]}
+TRAINS = {"training": {"answer": "yes", "source": "terms", "correctable": "no"}}
+NOTES = numbered(700)
+
+
+class Reviewed:
+    """The vendor's tool on the register, and the decision on it."""
+
+    def __init__(self) -> None:
+        self.story = cut()
+        tool = Tool(
+            id=NOTES,
+            name="ExampleChat",
+            name_key="examplechat",
+            domains=["chat.example.com"],
+            status="approved",
+            requested_by_kind="person",
+            requested_by_id=BEN.id,
+            created_at=engine.START,
+            updated_at=engine.START,
+        )
+        self.entry = Entry(tool=tool)
+        self.story.write("D03", {"entries": [{**engine.TOOL, "tool_id": str(NOTES)}]})
+
+    def do(self, who: Any, apply: Any) -> Any:
+        """One change that sees the register."""
+        entry = copy.deepcopy(self.entry)
+
+        def seeing(change: Any) -> Any:
+            change.tools[NOTES] = entry
+            return apply(change)
+
+        result = self.story.do(who, seeing)
+        self.entry = entry
+        return result
+
+    def decide(self, who: Any, outcome: str, transition: str = "complete", **inputs: Any) -> Any:
+        return self._say(who, ActionCommand(transition=transition, outcome=outcome, inputs={**GOOD, **inputs}))
+
+    def second(self, who: Any) -> Any:
+        """The second approval; what the first one filled in is not typed again."""
+        return self._say(who, ActionCommand(transition="approve", outcome="approve"))
+
+    def _say(self, who: Any, command: ActionCommand) -> Any:
+        self.do(who, lambda change: transition_action(change, "VB.5.2", command))
+        return self.story.action("VB.5.2")
+
+    def gaps(self) -> list[str]:
+        """What the gate on the artifacts still lacks before a signature."""
+        found = self.do(ADA, closing_gaps)
+        return [gap.ref for gap in found if gap.ref in ("VB.5.2", "G-VB-3")]
 
 
 def test_approving_the_vendor_again_takes_two_persons() -> None:
-    story = cut()
+    review = Reviewed()
     with pytest.raises(Forbidden):
-        story.act(EVE, "VB.5.2", "approve", outcome="approve", inputs=REASON)
-    story.act(BEN, "VB.5.2", "approve", outcome="approve", inputs=REASON)
-    assert story.action("VB.5.2").status == "pending"
-    story.act(ADA, "VB.5.2", "approve", outcome="approve", inputs=REASON)
-    assert (story.action("VB.5.2").status, story.action("VB.5.2").outcome) == ("done", "approve")
+        review.decide(EVE, "approve", "approve", **APPROVED)
+    with pytest.raises(Invalid):
+        review.decide(ADA, "approve", **APPROVED)  # one person completes only what is not approved
+    assert review.decide(BEN, "approve", "approve", **APPROVED).status == "pending"
+    assert review.gaps() == ["VB.5.2"]
+    assert review.second(ADA).status == "done"
+    assert (review.entry.tool.status, review.entry.tool.approved_uses) == ("approved", ["Meeting notes"])
+    assert review.gaps() == []
 
 
 def test_one_person_with_both_roles_is_one_person() -> None:
     gus = person(9, "Gus Both", "it_security", "risk_owner")
-    story = cut()
-    story.people = {**story.people, gus.id: gus}
-    story.act(gus, "VB.5.2", "approve", outcome="approve", inputs=REASON)
-    assert gate_of(lambda: story.act(gus, "VB.5.2", "approve", outcome="approve", inputs=REASON)) == "G-ALL-11"
+    review = Reviewed()
+    review.story.people = {**review.story.people, gus.id: gus}
+    review.decide(gus, "approve", "approve", **APPROVED)
+    assert gate_of(lambda: review.second(gus)) == "G-ALL-11"
 
 
-@pytest.mark.parametrize("outcome", ["conditional", "block"])
-def test_restricting_or_blocking_it_takes_one(outcome: str) -> None:
-    story = cut()
-    assert story.act(ADA, "VB.5.2", outcome=outcome, inputs=REASON).outcome == outcome
+def test_a_vendor_that_fails_the_checklist_is_not_approved() -> None:
+    review = Reviewed()
+    review.decide(BEN, "approve", "approve", **APPROVED, **TRAINS)
+    assert gate_of(lambda: review.second(ADA)) == "G-SA-2"
+    assert review.decide(ADA, "conditional", **TRAINS).outcome == "conditional"
+    assert review.entry.tool.conditions
+    assert review.gaps() == []
+
+
+def test_an_approved_entry_without_an_owner_is_none() -> None:
+    review = Reviewed()
+    review.decide(BEN, "approve", "approve")
+    review.second(ADA)
+    assert review.gaps() == ["G-VB-3"]
+
+
+def test_blocking_it_says_when_it_was_asked_of_it() -> None:
+    review = Reviewed()
+    assert gate_of(lambda: review.decide(ADA, "block")) == "G-VB-3"
+    review.decide(ADA, "block", block_requested_at="2026-11-20T03:00:00Z")
+    assert (review.entry.tool.status, review.entry.tool.blocked_domains) == ("blocked", ["chat.example.com"])
+    assert review.gaps() == []
+
+
+def test_staff_are_told_of_each_outcome() -> None:
+    review = Reviewed()
+    review.decide(ADA, "conditional")
+    (drafted,) = [n for n in review.story.record.notifications.values() if n.action_id == "VB.5.2"]
+    assert (drafted.kind, drafted.status) == ("briefing", "draft")
+    assert "ExampleChat may be used under conditions: No client data" in drafted.body
+    review.story.now += engine.MINUTE
+    again = ActionCommand(transition="reopen", reason=engine.WHY)
+    review.do(ADA, lambda change: transition_action(change, "VB.5.2", again))
+    review.decide(ADA, "block", block_requested_at="2026-11-20T02:01:00Z")
+    subjects = [n.subject for n in review.story.record.notifications.values() if n.action_id == "VB.5.2"]
+    assert subjects == ["An AI tool may be used under conditions", "An AI tool has been blocked"]
