@@ -1,8 +1,9 @@
-"""Which playbook an incident pins, and which one a caller asks for."""
+"""Which playbook an incident pins, and which one a caller asks for or reads."""
 
 from collections import OrderedDict
 
 import orjson
+from msgspec import Struct
 
 from app.database import Db
 from domain.playbooks import Playbook, catalogue, playbook_of
@@ -25,6 +26,29 @@ async def pinned(db: Db, content_hash: str | None) -> Playbook | None:
     if len(_kept) > KEPT_AT_MOST:
         _kept.popitem(last=False)
     return _kept[content_hash]
+
+
+class Stored(Struct, frozen=True):
+    """A version as it is kept, with its status."""
+
+    playbook: Playbook
+    status: str
+
+
+_READ = """
+SELECT status, resolved::text AS resolved FROM playbook_versions
+WHERE slug = $1 AND ($2::text IS NULL AND status = 'published' OR version = $2)
+ORDER BY string_to_array(version, '.')::int[] DESC, status = 'published' DESC, imported_at DESC LIMIT 1
+"""
+
+
+async def stored(db: Db, slug: str, version: str | None = None) -> Stored | None:
+    """That version, or the newest published one; None when there is none.
+
+    Of a version whose content was replaced before its release, the published content is the one.
+    """
+    row = await db.row(_READ, slug, version)
+    return None if row is None else Stored(playbook_of(orjson.loads(row["resolved"])), row["status"])
 
 
 def asked_for(slug: str | None, pointer: str = "/playbook") -> Playbook | None:

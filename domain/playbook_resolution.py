@@ -23,7 +23,7 @@ from domain.playbook_files import (
     PlaybookText,
     StepText,
 )
-from domain.procedures import Action, Ahead, Input, OnePer, Opens, Playbook, Step, playbook_of
+from domain.procedures import Action, Added, Ahead, Input, OnePer, Opens, Playbook, Step, playbook_of
 from domain.tools import member_schema, proposed_for
 
 NAMES = frozenset(FACTS) | VARIABLES
@@ -61,15 +61,29 @@ def resolve(
         "gates": tuple(_gate(gate, attached, actions) for gate in (*gates, *general)),
     }
     workflow = text.workflow or (base.workflow if base is not None else None)
-    optional = {
+    optional: dict[str, object] = {
         "extends": text.extends,
         "standards_note": text.standards_note,
         "satisfied": satisfied,
         "workflow": workflow.model_dump(mode="json") if workflow else None,
     }
+    if base is not None:
+        optional |= {"extends_version": base.version, "added": _added(text)}
     playbook = playbook_of({**msgspec.to_builtins(content), **{k: v for k, v in optional.items() if v}})
     _check(playbook)
     return playbook
+
+
+def _added(text: PlaybookText) -> Added:
+    inserted = tuple(action.id for step in text.insert_steps for action in step.actions)
+    return Added(
+        steps=tuple(step.id for step in text.insert_steps),
+        actions=(*inserted, *(action.id for action in text.add_actions)),
+        gates=tuple(gate.id for gate in text.add_gates),
+        roles={step: tuple(role.value for role in roles) for step, roles in text.add_roles.items()},
+        roles_if=dict(text.add_roles_if),
+        controls={step: tuple(controls) for step, controls in text.add_controls.items()},
+    )
 
 
 def _merged(text: PlaybookText, base: PlaybookText | None) -> tuple[list[StepText], list[GateText]]:

@@ -139,8 +139,22 @@ class Step(Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner_roles_if: dict[str, str] = field(default_factory=dict)
 
 
+class Added(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a variant has beyond its base: ids of steps, actions and gates; roles and controls by step."""
+
+    steps: tuple[str, ...] = ()
+    actions: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+    roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    roles_if: dict[str, dict[str, str]] = field(default_factory=dict)
+    controls: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
 class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a playbook says; its canonical JSON is what the hash is taken of."""
+    """What a playbook says; its canonical JSON is what the hash is taken of.
+
+    A variant names its base in `extends` with the version it was resolved over, and what it `added`.
+    """
 
     slug: str
     version: str
@@ -155,6 +169,8 @@ class Content(Struct, frozen=True, kw_only=True, omit_defaults=True):
     steps: tuple[Step, ...]
     gates: tuple[Gate, ...]
     extends: str | None = None
+    extends_version: str | None = None
+    added: Added | None = None
     standards_note: str | None = None
     workflow: Workflow | None = None
     satisfied: dict[str, str] = field(default_factory=dict)  # (common action left out -> the action that does its work)
@@ -170,6 +186,11 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
         content: dict[str, Any] = msgspec.to_builtins(self)
         content.pop("hash", None)
         return content
+
+    def spelled_out(self) -> dict[str, Any]:
+        """The content and the hash as builtins with every key there, defaults too: for readers."""
+        whole: dict[str, Any] = _spelled_out(self)
+        return whole
 
     @cached_property
     def _steps(self) -> dict[str, Step]:
@@ -261,6 +282,15 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
     def gates_on(self, event: Mapping[str, Any]) -> list[Gate]:
         """Gates that have a say in the operation asked for, in the playbook's order."""
         return [gate for gate in self._gates_by_operation.get(event["kind"], ()) if gate.concerns(event)]
+
+
+def _spelled_out(value: Any) -> Any:
+    if isinstance(value, Struct):
+        members = {name: getattr(value, name) for name in value.__struct_fields__}
+        return {name: _spelled_out(member) for name, member in members.items() if member is not UNSET}
+    if isinstance(value, tuple | list):
+        return [_spelled_out(inner) for inner in value]
+    return {key: _spelled_out(inner) for key, inner in value.items()} if isinstance(value, dict) else value
 
 
 def playbook_of(content: Mapping[str, Any]) -> Playbook:

@@ -132,6 +132,7 @@ declare(
         fields=plain(
             "hash slug version title description status primary_risk risks severity_floor standards sources resolved"
         )
+        | {"extends": Field("({t}.resolved->>'extends')")}
         | {"is_shipped": Field("{t}.tenant_id = '00000000-0000-0000-0000-000000000000'")}
         | instants("imported_at"),
         filters={"slug": Filter("{t}.slug = {v}::text"), "version": Filter("{t}.version = {v}::text")},

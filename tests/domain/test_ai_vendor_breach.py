@@ -22,7 +22,7 @@ STEPS = {
     "VB.1": ("immediate", ("vendor_management", "it_security"), "PT1H", ("CC7.3", "CC9.2")),
     "VB.2": ("escalate", ("risk_owner", "vendor_management"), "PT4H", ("CC9.2", "CC2.2")),
     "VB.3": ("contain", ("security_lead", "it_security"), "PT24H", ("CC6.1", "CC7.4")),
-    "VB.4": ("assess", ("risk_owner", "legal_counsel", "privacy"), "PT48H", ("CC2.3", "CC7.3")),
+    "VB.4": ("assess_and_notify", ("risk_owner", "legal_counsel", "privacy"), "PT48H", ("CC2.3", "CC7.3")),
     "VB.5": ("post_incident", ("risk_owner", "vendor_management"), "P14D", ("CC9.2", "CC4.2", "CC8.1")),
 }
 ACTIONS = {

@@ -217,6 +217,13 @@ def test_bo_3_2_is_asked_when_a_client_acted_or_paid(acted: Any, cost: Any, expe
     assert story.action("BO.3.2").requirement == expected
 
 
+def test_g_all_6_harm_escalates_in_every_playbook() -> None:
+    story = declared()
+    story.fact("client_harm", True)
+    told = {n.audience: n.due_at for n in story.record.notifications.values() if n.kind == "escalation"}
+    assert (told["executive_leadership"], "legal_counsel" in told) == (story.now, True)
+
+
 def test_a_second_correction_is_reviewed_too() -> None:
     story = faulty()
     made = correction(story)

@@ -23,6 +23,8 @@ UUID_TEXT = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f
 INCIDENT = "/v1/incidents/{incident_id}"
 FIXED = {
     "slug": "data-leakage",
+    "version": "1.0.0",
+    "later": "1.0.0",
     "step_id": "DL.1",
     "action_id": "DL.1.1",
     "item": "D02",
