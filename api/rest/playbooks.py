@@ -80,6 +80,9 @@ class PlaybookAction(Out):
     drafts: str | None
     reviews: str | None
     restricts: str | None
+    evidence_of: list[str]
+    decides: str | None
+    briefing: JsonObject | None
 
 
 class PlaybookStep(Out):
@@ -119,6 +122,7 @@ class PlaybookGate(Out):
     override_rule: str | None
     approver_role: Role | None
     names_actions: list[str]
+    frees: JsonObject | None
 
 
 class AddedParts(Out):

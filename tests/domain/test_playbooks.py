@@ -329,7 +329,7 @@ PUBLISHED = {
     ("high-impact-ai-use", "1.0.0"): "0505bfd01f7a776ca00bc12061c23c106cceee16ea4ab76557891f0db18290e6",
     ("prompt-injection", "1.0.0"): "b5e099d1feb9e5161b990a382a85ff5b3a0e2b73463b3478a7dadb39022ba111",
     ("shadow-ai", "1.0.0"): "4638db78198d4d436bd6ad5cf2e92943345ff920381cdc57f7e63fdd142445cd",
-    ("ai-browser-extension", "1.0.0"): "9c7196a2ad4f2e82643be521c059ab3a1f075c039c91f5fcb0b7ef026715b24e",
+    ("ai-browser-extension", "1.0.0"): "78e809f4c9e0f87456fcc939be7dc2d4e76d3f840429b53e666ad5562b32b1f5",
 }
 
 
