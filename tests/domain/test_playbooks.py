@@ -321,9 +321,9 @@ def test_a_stored_playbook_comes_back_as_it_was(book: Playbook) -> None:
 PUBLISHED = {
     ("ai-phishing", "1.0.0"): "5839c1fb2f6ceb970527c7d9ecdf924495683401b6115a9d0901c2e998687994",
     ("bad-output", "1.0.0"): "f47f37a787a267d5fb31128f2ed630c485438409d5ea7e5eaab50c823af4cb29",
-    ("ai-misinformation", "1.0.0"): "7d906524556c8840bc972abed61573f1ab75caab249ab97f2dd39d014783010f",
-    ("ai-vendor-breach", "1.0.0"): "5516f7d45d27519ede8a08ee8d1017ad6247111b6e07500b0cdc5c3580c29368",
-    ("source-code-exposure", "1.0.0"): "6f7b62e330468c30da2a38bc27adb14a508adf2b19bfc4014f2fc066a7d8d636",
+    ("ai-misinformation", "1.0.0"): "9ae1335095030177b4188a63a03f4d78ad3eb765bcddd76b480edcabd4bce6c3",
+    ("ai-vendor-breach", "1.0.0"): "10c763800372c7d0318df1722d1ce17f229dc4a9aa28b6b5382df7038922d807",
+    ("source-code-exposure", "1.0.0"): "159aa17c1cf512628614a097197fbb553d939d52d9ae55138bf89169d62921a2",
     ("data-leakage", "1.0.0"): "781ef24c6322a0128624d86406c29dc4deabe6780c131125d2cb9d802282927a",
     ("generic-ai-incident", "1.0.0"): "94ac50d662ed1ef8c32fbd4408767dff4dafcaf800bfbd3b3f0a428c0da5edff",
     ("high-impact-ai-use", "1.0.0"): "0505bfd01f7a776ca00bc12061c23c106cceee16ea4ab76557891f0db18290e6",
