@@ -254,7 +254,8 @@ class Database:
         deadline = monotonic() + self._acquire_seconds
         while True:
             try:
-                connection = await self._pool.acquire(timeout=max(deadline - monotonic(), 0.05))
+                async with asyncio.timeout(max(deadline - monotonic(), 0.05)):  # the pool's own would cost a task
+                    connection = await self._pool.acquire()
             except Exception as error:
                 away = _not_connected(error)
                 if away is None:

@@ -351,7 +351,7 @@ async def _plan_for(db: Db, noun: str, given: Mapping[str, Any]) -> None:
 
 async def _shown(db: Db, text: str, reader: Reader) -> str:
     """The answer of the database with what it leaves to us: texts of playbooks, and transitions as the reader may."""
-    return show_offers(await show_pinned(db, text), reader.roles, reader.person_id)
+    return await show_pinned(db, show_offers(text, reader.roles, reader.person_id))
 
 
 def _values(bound: Sequence[str], reader: Reader, now: datetime | None, values: Mapping[str, Any]) -> list[Any]:

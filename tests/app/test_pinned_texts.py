@@ -8,6 +8,7 @@ import pytest
 from app.catalogue import import_catalogue
 from app.database import Database
 from app.nouns.steps import ACTION_TEXTS, STEP_TEXTS
+from app.offers import show_offers
 from app.pinned_texts import mark, show_pinned
 from tests.api.small_api import make_tenant
 
@@ -48,9 +49,12 @@ async def test_what_no_playbook_says_reads_null(
         assert json.loads(await show_pinned(db, await db.value(sql, *known))) == {"called": None}
 
 
-async def test_a_caller_cannot_forge_a_mark(database: Database, superuser: asyncpg.Connection) -> None:
+@pytest.mark.parametrize("text", ["a@b", '"@', '"@":"0 x y"', '"allowed_transitions":{"@": [], "@@": 0}'])
+async def test_what_a_caller_writes_stays_what_it_is(
+    database: Database, superuser: asyncpg.Connection, text: str
+) -> None:
     caller = await make_tenant(superuser)
-    forged = '{"@":"0 x y"}'
     async with database.transaction(caller.tenant_id, read_only=True) as db:
-        text = await db.value("select row_to_json(o)::text from (select $1::text as a, $1::jsonb as b) o", forged)
-        assert json.loads(await show_pinned(db, text)) == {"a": forged, "b": {"@": "0 x y"}}
+        sql = "select row_to_json(o)::text from (select $1::text as a, jsonb_build_object($1::text, $1::text) as b) o"
+        shown = show_offers(await db.value(sql, text), frozenset(), None)
+        assert json.loads(await show_pinned(db, shown)) == {"a": text, "b": {text: text}}
