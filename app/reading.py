@@ -241,7 +241,8 @@ def _compile_one(noun: str, wanted: Shape, roles: frozenset[str], by: str) -> tu
 def _compile_page(
     noun: str, wanted: Shape, roles: frozenset[str], filters: tuple[tuple[str, int], ...], sort: str, continued: bool
 ) -> tuple[str, tuple[str, ...]]:
-    """Page first (materialised), then nest only its rows: (body, sort value, key) of at most `limit` rows."""
+    """(body, sort value, key) of at most `limit` rows. Where other rows are nested or joined, the page comes first
+    (materialised) and only its rows are completed; else the planner forms the bodies of the page's rows alone."""
     kind, new = NOUNS[noun], _Statement(roles)
     by, key = kind.sorts[sort.lstrip("-")], new.put(kind.key, t="t")
     value, direction = new.put(by.sql, t="t"), "desc" if sort.startswith("-") else "asc"
@@ -250,10 +251,14 @@ def _compile_page(
         after = f"({new.bind('value')}::text::{by.type},{new.bind('key')}::text::{kind.key_type})"
         predicates.append(f"({value},{key}) {'<' if direction == 'desc' else '>'} {after}")
     order = f"{value} {direction},{key} {direction}"
-    page = new.rows(kind, "t.*", "t", *predicates, order=order) + f" limit {new.bind('limit')}::int"
-    body = f"(select row_to_json(o)::text from (select {new.columns(kind, wanted, 't')}) o)"
-    rows_of_page = Noun(kind.name, "p", kind.fields, joins=kind.joins)
-    nested = new.rows(rows_of_page, f"{body},({value})::text,({key})::text", "t", order=order)
+    limit = f"limit {new.bind('limit')}::int"
+    columns = new.columns(kind, wanted, "t")
+    answer = f"(select row_to_json(o)::text from (select {columns}) o),({value})::text,({key})::text"
+    joined = any(f"t_{name}." in columns for name in kind.joins)
+    if not joined and not any(isinstance(kind.fields[name], One | Many) for _, name, _ in wanted.parts):
+        return f"{new.rows(kind, answer, 't', *predicates, order=order)} {limit}", tuple(new.bound)
+    page = f"{new.rows(kind, 't.*', 't', *predicates, order=order)} {limit}"
+    nested = new.rows(Noun(kind.name, "p", kind.fields, joins=kind.joins), answer, "t", order=order)
     return f"with p as materialized ({page}) {nested}", tuple(new.bound)
 
 
