@@ -17,6 +17,7 @@ from app.authentication import Principal
 from app.database import Db
 from app.incidents import change_incident, incident_ref
 from app.links import transition_and_tie
+from app.proposed_inputs import read_proposed_inputs
 from app.reading import read_matching
 from domain.actions import ActionCommand, transition_action
 from domain.glossary import ActionStatus, ActionType, Requirement
@@ -113,6 +114,24 @@ class ActionTransition(In):
     linked_incident: Annotated[str, Field(min_length=1, max_length=60)] | None = None
 
 
+class ProposedInput(Out):
+    """What the directory of AI services proposes for one input; of an object the members that are known. `service` is
+    the entry it comes from, known `as_of` then with that confidence."""
+
+    action_id: str
+    input: str
+    value: Any
+    service: str
+    as_of: str
+    confidence: Literal["high", "medium", "low"]
+
+
+class ProposedInputs(Out):
+    """Proposals for the actions that are still open."""
+
+    items: list[ProposedInput]
+
+
 OPERATIONS = ("action.complete", "decision.approve", "action.skip", "action.unavailable", "action.reopen")
 
 
@@ -137,3 +156,10 @@ async def transition(call: Call, incident_id: str, action_id: str, body: ActionT
         return answer(await read_matching(db, "action", shape_of(ActionAnswer, "action"), filters, principal))
 
     return await call.write(None, use_case)
+
+
+@routes.get("/incidents/{incident_id}/proposed-inputs", **declares("incident.read", answer=ProposedInputs))
+async def proposed_inputs(call: Call, incident_id: str) -> Response:
+    """What may be filled in beforehand, from the AI services that D03 names: nothing is written until a person sends
+    it."""
+    return await call.read("incident.read", lambda db, _: read_proposed_inputs(db, incident_ref(incident_id)))

@@ -266,3 +266,23 @@ async def test_the_directory_finds_services_and_leaves_unknown_null(http: httpx.
     checks = (await ok(http, "GET", "/v1/vendor-checklist"))["items"]
     assert [check["id"] for check in checks] == [f"VC-{n}" for n in range(1, 9)]
     assert checks[0]["answer_schema"]["required"] == ["answer", "source"]
+
+
+async def test_the_directory_fills_in_the_open_actions_of_an_incident(http: httpx.AsyncClient) -> None:
+    report = {"title": "A list in a chatbot", "playbook": "data-leakage", "ai_systems": [{"name": "ChatGPT"}]}
+    made = await ok(http, "POST", "/v1/incidents", report, 201)
+    path = f"/v1/incidents/{made['number']}"
+    found = (await ok(http, "GET", f"{path}/proposed-inputs"))["items"]
+    portal = next(one for one in found if (one["action_id"], one["input"]) == ("DL.4.1", "portal_url"))
+    assert (portal["value"], portal["service"], portal["confidence"]) == (
+        "https://privacy.openai.com",
+        "chatgpt",
+        "high",
+    )
+    body = {"transition": "complete", "inputs": {portal["input"]: portal["value"]}}
+    await ok(http, "POST", f"{path}/actions/DL.4.1/transitions", body)
+    left = (await ok(http, "GET", f"{path}/proposed-inputs"))["items"]
+    assert "DL.4.1" not in {one["action_id"] for one in left}
+    assert (await refused(http, "GET", f"/v1/incidents/{uuid4()}/proposed-inputs"))["status"] == 404
+    nothing = await ok(http, "POST", "/v1/incidents", {"title": "Something else"}, 201)
+    assert await ok(http, "GET", f"/v1/incidents/{nothing['id']}/proposed-inputs") == {"items": []}
