@@ -316,8 +316,8 @@ def _approve(change: Change, step: Step, action: Action, run: ActionRun, command
         raise _unfit_outcome(f"{command.outcome} takes no approval: use the transition complete")
     if action.decides == "tool":
         check_tools(change, action, command.outcome or "")
-    if run.approvals and run.approvals[-1]["outcome"] != command.outcome:
-        run.approvals = []  # another outcome: those who approved the earlier one are asked again
+    if run.approvals and _decides_otherwise(action, run, command):
+        run.approvals = []  # those who approved what was there before are asked again
     view = View(change)
     _note_approval(change, step, run, command, approver_role(view, action))
     if {a["role"] for a in run.approvals} >= set(wanted_roles(view, action)):
@@ -325,6 +325,14 @@ def _approve(change: Change, step: Step, action: Action, run: ActionRun, command
         return
     check_inputs(action, command.inputs)
     run.values = dict(command.inputs) or None
+
+
+def _decides_otherwise(action: Action, run: ActionRun, command: ActionCommand) -> bool:
+    """Whether it is another outcome, or another content of what takes effect beyond the action; reasons may differ."""
+    values = run.values or {}
+    effects = [wanted.name for wanted in action.inputs if wanted.document or wanted.fact or wanted.tool]
+    changed = any(command.inputs.get(name) != values.get(name) for name in effects)
+    return changed or run.approvals[-1]["outcome"] != command.outcome
 
 
 def _note_approval(change: Change, step: Step, run: ActionRun, command: ActionCommand, role: str) -> None:

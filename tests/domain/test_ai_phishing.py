@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.changes import TenantSettings
 from domain.evidence import NewEvidence, attach_evidence, check_removal
 from domain.playbooks import Playbook
 from domain.refusals import Conflict, Forbidden, GateRefused, Invalid, Refusal
@@ -164,6 +165,15 @@ def test_an_immediate_step_is_breached_only_past_its_grace() -> None:
     late = phished()
     late.now += 15 * MINUTE + timedelta(seconds=1)
     assert (break_off(late).step("PH.1").first_result or {})["state"] == "met_late"
+
+
+def test_the_grace_is_the_tenants_and_says_when_it_is_announced() -> None:
+    story = Story()
+    story.settings = TenantSettings(grace=5 * MINUTE)
+    story.report(DAN, book(), title="A mail that asked for a password")
+    step = story.step("PH.1")
+    assert (step.at_risk_at, step.due_at, step.breach_at) == (START, START, START + 5 * MINUTE)
+    assert story.incident.next_alarm_at == START
 
 
 @pytest.mark.parametrize(

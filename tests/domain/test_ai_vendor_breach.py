@@ -324,6 +324,19 @@ def test_one_person_with_both_roles_is_one_person() -> None:
     assert gate_of(lambda: review.second(gus)) == "G-ALL-11"
 
 
+def test_both_approve_the_same_entry() -> None:
+    review = Reviewed()
+    review.decide(BEN, "approve", "approve", **APPROVED)
+    wider = {**APPROVED, "approved_data_classes": ["phi"]}
+    assert review.decide(ADA, "approve", "approve", **wider).status == "pending"
+    assert [a["person_id"] for a in review.story.action("VB.5.2").approvals] == [str(ADA.id)]
+    with pytest.raises(Forbidden):
+        review.second(ADA)  # the other role is still to be heard
+    other_reason = {**GOOD, **wider, "rationale": "I have read the report as well."}
+    assert review.decide(BEN, "approve", "approve", **other_reason).status == "done"
+    assert review.entry.tool.approved_data_classes == ["phi"]
+
+
 def test_a_vendor_that_fails_the_checklist_is_not_approved() -> None:
     review = Reviewed()
     review.decide(BEN, "approve", "approve", **APPROVED, **TRAINS)
