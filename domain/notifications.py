@@ -337,7 +337,7 @@ def _check(change: Change, notification: Notification) -> None:
     action = playbook.action(notification.action_id) if playbook and notification.action_id else None
     if playbook is not None and action is not None:
         inside = action.type == "notify_internal"
-        kinds = INTERNAL_KINDS if inside else EXTERNAL_KINDS
+        kinds = INTERNAL_KINDS if inside else APPROVED_KINDS  # a vendor is written to only where a file says so
         if inside and action.step_id == playbook.steps[-1].id:
             kinds = frozenset({"briefing"})  # what goes to all staff after the incident names nobody
         kinds = frozenset({"briefing"}) if action.briefs else frozenset(action.kinds) or kinds

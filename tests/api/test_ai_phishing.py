@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.database import Database
+from app.rebuild import check_tenant
 from tests.api.crew import (
     Crew,
     attach,
@@ -164,3 +165,4 @@ async def test_it_runs_from_the_report_to_two_signatures(
         assert left == ["PH.3.3"]
         gates = {"G-PH-1", "G-PH-2", "G-PH-3", "G-ALL-1", "G-ALL-3", "G-ALL-4", "G-ALL-5"}
         assert gates <= await refusals(who["ria"])
+        assert (await check_tenant(database, tenant.tenant_id))["faults"] == []

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.database import Database
+from app.rebuild import check_tenant
 from tests.api.crew import (
     attach,
     crew,
@@ -168,6 +169,7 @@ async def test_it_runs_from_the_vendors_notice_to_two_signatures(
         assert closed["status"] == "closed"
         assert [kind for kind, _ in await exceptions(who["ria"])] == ["sent_ahead_of_approval"]
         assert {"G-VB-1", "G-VB-3", "G-SA-2", "G-ALL-4", "G-ALL-9"} <= await refusals(who["ria"])
+        assert (await check_tenant(database, tenant.tenant_id))["faults"] == []
 
 
 async def test_a_member_reports_it_and_those_who_may_declare_it(

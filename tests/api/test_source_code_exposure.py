@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.database import Database
+from app.rebuild import check_tenant
 from tests.api.crew import (
     attach,
     crew,
@@ -85,6 +86,8 @@ async def assess(who: dict[str, Caller], client_id: str) -> None:
     await move(who["ida"], notice, "submit")
     await move(lee, notice, "approve")
     assert (await stopped(who["ida"], notice, "record_sent"))["gate"] == "G-DL-1"
+    spare = await draft(who["ida"], "regulator", "DL.4.2")
+    assert (await stopped(ria, spare, "not_required", reason=WHY))["gate"] == "G-DL-4"
     await ria.act("DL.3.3", outcome="applies", inputs=RATIONALE)
     assert await gate_at_step(ria, "DL.3") == "G-DL-3"
     await lee.act("DL.3.4", inputs={"counsel": "Lee"})
@@ -96,6 +99,8 @@ async def assess(who: dict[str, Caller], client_id: str) -> None:
     await ria.act("SC.3.2", outcome="exposed", inputs={**RATIONALE, **held})
     await ria.step("DL.3")
     assert (await move(who["ida"], notice, "record_sent"))["status"] == "sent"
+    await decide_duties(ria)
+    assert (await move(ria, spare, "not_required", reason=WHY))["status"] == "not_required"
 
 
 async def remedy(who: dict[str, Caller]) -> None:
@@ -143,8 +148,9 @@ async def test_it_runs_from_the_report_to_two_signatures(
         await who["ria"].ok("POST", "/sign-off", {"statement": "All is done."})
         closed = await who["lee"].ok("POST", "/sign-off", {"statement": "I have seen it."})
         assert closed["status"] == "closed"
-        gates = {"G-SC-1", "G-DL-1", "G-DL-2", "G-DL-3", "G-ALL-4", "G-ALL-9"}
+        gates = {"G-SC-1", "G-DL-1", "G-DL-2", "G-DL-3", "G-DL-4", "G-ALL-4", "G-ALL-9"}
         assert gates <= await refusals(who["ria"])
+        assert (await check_tenant(database, tenant.tenant_id))["faults"] == []
         assert await exceptions(who["ria"]) == []
 
 

@@ -322,3 +322,10 @@ def test_an_outside_party_is_told_about_declared_incidents_only() -> None:
     for transition in ("submit", "approve", "record_sent"):
         with pytest.raises(Conflict):
             story.tell(made, transition, ADA)
+
+
+def test_a_letter_to_the_vendor_is_no_notice_to_the_client() -> None:
+    story = assessed()
+    with pytest.raises(Invalid):
+        story.draft(BEN, kind="vendor", action_id="DL.4.2")
+    story.tell(story.draft(ADA, kind="vendor"), "record_sent", ADA)
