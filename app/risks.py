@@ -19,6 +19,7 @@ from app.ids import new_id
 from app.incidents import change_incident, incident_ref, visible_incident
 from app.reevaluation import queue_reevaluation
 from app.rights import may, require, require_inside
+from app.risk_reviews import queue_reviews
 from app.rows import check_version
 from domain.changes import Change
 from domain.controls import controls
@@ -106,7 +107,7 @@ async def read_proposal(db: Db, principal: Principal, ref: str, incident: str | 
     proposed = proposal(entry.risk, await count_incidents(db, ref, now))
     about = await _about_incident(db, ref, incident) if incident is not None else None
     given = {"ref": ref, "version": entry.version, "as_of": now, "present": scores(entry.risk), "incident": about}
-    return _text({**given, **_builtins(proposed)})
+    return _text({**given, **builtins_of(proposed)})
 
 
 async def count_incidents(db: Db, ref: str, now: datetime) -> Counts:
@@ -137,9 +138,9 @@ async def revise_risk(
     entry = await _entry(db, _LOCK, ref)
     check_version(if_match, entry.version)
     _require_whole_year(principal)
-    person_id, now = _person(principal), datetime.now(UTC)
+    person_id, now = deciding_person(principal), datetime.now(UTC)
     edits = with_approver(request.edits, person_id, proposed_only=request.proposed_only)
-    await _check_edits(db, edits)
+    await check_names(db, edits)
     proposed = proposal(entry.risk, await count_incidents(db, ref, now))
     revision = revise(
         entry.risk,
@@ -158,7 +159,7 @@ async def revise_risk(
         "risk_ref": ref,
         "incident_id": incident_id,
         "decision": revision.decision,
-        "proposal": _builtins(proposed),
+        "proposal": builtins_of(proposed),
         "reason": revision.reason,
         "cause": revision.cause,
         "author_id": person_id,
@@ -168,7 +169,7 @@ async def revise_risk(
         row |= await _accept(db, principal, entry, revision, row, now)
     else:
         row |= _states(revision)
-    await _insert(db, "risk_revisions", row)
+    await insert(db, "risk_revisions", row)
     await _tell(db, principal, entry, row, row, now)
     return UUID(str(row["id"]))
 
@@ -177,7 +178,7 @@ async def decide_revision(
     db: Db, principal: Principal, ref: str, revision_id: UUID, transition: str, reason: str
 ) -> None:
     """Accept or reject a proposed revision. Raises NotFound, Forbidden, Invalid, and Conflict when it is decided."""
-    _require_decider(principal)
+    require_decider(principal)
     require_inside(principal)
     cited = await db.value(_CITED, db.tenant_id, ref, revision_id)
     if cited is not None and transition == "accept":
@@ -189,11 +190,11 @@ async def decide_revision(
     if found["status"] != "proposed":
         raise Conflict(f"This revision is {found['status']}.", current={"status": found["status"]})
     _check_reason(reason)
-    person_id, now = _person(principal), datetime.now(UTC)
+    person_id, now = deciding_person(principal), datetime.now(UTC)
     changes = {"status": "rejected", "decided_by": person_id, "decided_at": now}
     if transition == "accept":
         proposed = _stored(found)
-        await _check_edits(db, proposed.changes)
+        await check_names(db, proposed.changes)
         revision = accept_proposed(entry.risk, proposed, principal.roles, principal.kind, person_id, now)
         changes |= await _accept(db, principal, entry, revision, found, now)
     changes["decision_reason"] = reason.strip()
@@ -205,7 +206,7 @@ async def _accept(
     db: Db, principal: Principal, entry: _Entry, revision: Revision, row: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
     """Let an accepted revision take effect on the incident it cites and on the entry; what that makes of its row."""
-    person_id = _person(principal)
+    person_id = deciding_person(principal)
     outcome: str | None = None
     if row["incident_id"] is not None:
         citation = Citation(revision_id=row["id"], revision=revision, person_id=person_id, at=now)
@@ -216,8 +217,10 @@ async def _accept(
             outcome = tool_outcome(change.record)
 
         await change_incident(db, principal, row["incident_id"], apply)
-    changes = {**_builtins(revision.changes), "version": entry.version + 1, "updated_at": now}
+    reviewed = {"late_review_announced_at": None, "version": entry.version + 1, "updated_at": now}
+    changes = {**builtins_of(revision.changes), **reviewed}
     await _update(db, "risks", "ref", entry.risk.ref, changes)
+    await queue_reviews(db)
     await queue_reevaluation(db, risk=entry.risk.ref)
     entry.changes.update(changes)
     return {**_states(revision), "outcome": outcome, "decided_by": person_id, "decided_at": now}
@@ -226,8 +229,8 @@ async def _accept(
 def _states(revision: Revision) -> dict[str, Any]:
     return {
         "status": revision.status,
-        "before": _builtins(revision.before),
-        "after": _builtins(revision.after),
+        "before": builtins_of(revision.before),
+        "after": builtins_of(revision.after),
     }
 
 
@@ -268,15 +271,18 @@ async def _about_incident(db: Db, ref: str, incident: str) -> dict[str, Any]:
     return dict(row)
 
 
-async def _check_edits(db: Db, edits: Mapping[str, Any]) -> None:
-    """Refuse names that nothing bears: people who are not active, playbooks and controls that there are not."""
-    named = {f"/edits/{place}": UUID(str(value)) for place, value in _people_named(edits) if value is not None}
+async def check_names(db: Db, edits: Mapping[str, Any], *, at: str = "/edits") -> None:
+    """Refuse names that nothing bears: people who are not active, playbooks and controls that there are not.
+
+    `at` is where the edits stand in the body. Raises Invalid.
+    """
+    named = {f"{at}/{place}": UUID(str(value)) for place, value in _people_named(edits) if value is not None}
     known = {row[0] for row in await db.fetch(_ACTIVE, db.tenant_id, list(named.values()))} if named else set()
     faults = [InputError(place, "names no active person") for place, person in named.items() if person not in known]
     slugs = {playbook.slug for playbook in catalogue().list()}
     for name, allowed in (("playbooks", slugs), ("controls", set(controls()))):
         strange = sorted(set(edits.get(name, ())) - allowed)
-        faults += [InputError(f"/edits/{name}", f"there is no {one}") for one in strange]
+        faults += [InputError(f"{at}/{name}", f"there is no {one}") for one in strange]
     if faults:
         raise Invalid(f"{faults[0].pointer} {faults[0].reason}.", errors=faults[:20])
 
@@ -306,13 +312,15 @@ def _check_reason(reason: str) -> None:
         raise Invalid(f"/reason {text}.", errors=[InputError("/reason", text)])
 
 
-def _person(principal: Principal) -> UUID:
+def deciding_person(principal: Principal) -> UUID:
+    """Who decides. Raises Forbidden for a service account."""
     if principal.person_id is None:
         raise Forbidden("A revision of a risk is decided by a person.")
     return principal.person_id
 
 
-def _require_decider(principal: Principal) -> None:
+def require_decider(principal: Principal) -> None:
+    """Raise Forbidden for somebody who may accept no risk at all; the band decides further."""
     if not may(principal, "risk.accept_critical"):
         require(principal, "risk.accept")
 
@@ -325,7 +333,8 @@ def _require_whole_year(principal: Principal) -> None:
         )
 
 
-async def _insert(db: Db, table: str, row: Mapping[str, Any]) -> None:
+async def insert(db: Db, table: str, row: Mapping[str, Any]) -> None:
+    """Insert a row of the register."""
     names = ", ".join(row)
     await db.execute(
         f"INSERT INTO {table} (tenant_id, {names})"
@@ -365,7 +374,7 @@ async def _tell(
     await append(db, "risk", entry.id, kind, data, actor=principal.actor, occurred_at=now, recorded_at=now)
 
 
-def _builtins(value: Any) -> Any:
+def builtins_of(value: Any) -> Any:
     """Structs as plain JSON values, instants in the form of ours."""
     return msgspec.to_builtins(value, builtin_types=(datetime,))
 

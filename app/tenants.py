@@ -13,11 +13,12 @@ import orjson
 from app.database import Database, Db
 from app.events import frames, insert_frames
 from app.ids import new_id
+from app.risk_reviews import queue_reviews
 from app.roles import OWNER
 from app.secrets import NewSecret, new_api_key
 from domain.actors import SYSTEM
 from domain.refusals import InputError, Invalid
-from domain.risks import register
+from domain.risks import next_review, register
 from domain.timeline import GENESIS
 
 NAME_CHARACTERS_MAX = 200
@@ -83,6 +84,7 @@ async def create_tenant(
             for frame in frames(tenant_id, told.stream, told.stream_id, 0, GENESIS, [told], SYSTEM, now)
         ]
         await insert_frames(db, framed)
+        await queue_reviews(db)
         if keep is not None:
             keep(new)
     return new
@@ -158,7 +160,8 @@ def _first_rows(new: NewTenant, secret: NewSecret, person_name: str, email: str 
 
 def _risk_rows(now: datetime) -> list[_Told]:
     told = []
-    for risk in register():
+    for entry in register():
+        risk = msgspec.structs.replace(entry, next_review_at=next_review(entry, now))
         row = {"id": new_id(), "version": 1, **msgspec.to_builtins(risk), "created_at": now, "updated_at": now}
         told.append(_Told("risk", row["id"], "risk.created", "risks", row, {}))
     return told

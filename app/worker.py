@@ -24,6 +24,8 @@ from app.evidence_sweep import KIND as SWEEP
 from app.evidence_sweep import SWEPT_AFTER_SECONDS, sweep, sweep_claimed
 from app.reevaluating import reevaluate
 from app.reevaluation import KIND as REEVALUATE
+from app.risk_reviews import KIND as RISK_REVIEW
+from app.risk_reviews import announce_late_reviews
 from app.settings import Settings
 from app.tool_entries import REVIEW, announce_review
 
@@ -67,6 +69,7 @@ class Worker:
             DEADLINE: announce_deadlines,
             REEVALUATE: reevaluate,
             REVIEW: announce_review,
+            RISK_REVIEW: announce_late_reviews,
             SWEEP: lambda database, claim: sweep_claimed(database, claim, self._store),
             **(kinds or {}),
         }

@@ -58,6 +58,8 @@ class RiskSummary(Out):
     residual_band: Band
     last_reviewed_at: datetime | None
     next_review_at: datetime | None
+    review_late: bool
+    late_review_announced_at: datetime | None
 
 
 class Revision(Out):
@@ -103,6 +105,7 @@ class RiskPage(Out):
 
     items: list[RiskSummary]
     next_cursor: str | None
+    server_time: datetime
 
 
 class RevisionPage(Out):
@@ -184,6 +187,15 @@ class Acceptance(In):
     approved_by: UUID | None = None
 
 
+class KeyIndicator(In):
+    """A measure that shows early whether the risk rises: what it should stay at, what it was when it was last read."""
+
+    name: Name
+    target: Name | None = None
+    value: Name | None = None
+    measured_at: Instant | None = None
+
+
 class Edits(In):
     """Members to set; absent ones stay."""
 
@@ -202,7 +214,7 @@ class Edits(In):
     controls: Annotated[list[Word], Field(default_factory=list, max_length=100)]
     playbooks: Annotated[list[Word], Field(default_factory=list, max_length=100)]
     maps_to: Annotated[list[Name], Field(default_factory=list, max_length=100)]
-    kris: Annotated[list[Name], Field(default_factory=list, max_length=50)]
+    kris: Annotated[list[Name | KeyIndicator], Field(default_factory=list, max_length=50)]
 
 
 class RevisionIn(In):
@@ -234,11 +246,12 @@ async def page(
     band: Annotated[list[Band] | None, Query(max_length=4)] = None,
     category: Annotated[str | None, Query(max_length=200)] = None,
     owner: UUID | None = None,
+    review_late: bool | None = None,
     cursor: Annotated[str | None, Query(max_length=1_000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """The register by reference; `band` is that of the residual score. CSV by `Accept`."""
-    filters = {"status": status, "band": band, "category": category, "owner": owner}
+    filters = {"status": status, "band": band, "category": category, "owner": owner, "review_late": review_late}
     return await listed(call, "risk.read", "risk", RiskSummary, filters, cursor=cursor, limit=limit, narrow=inside)
 
 
@@ -298,7 +311,7 @@ async def revise(call: Call, ref: str, body: RevisionIn) -> Response:
         reason=body.reason,
         incident=body.incident_id,
         cause=body.cause,
-        edits=_edits(body.edits),
+        edits=members_of(body.edits),
         proposed_only=body.proposed_only,
     )
 
@@ -343,11 +356,13 @@ async def transition(call: Call, ref: str, revision_id: UUID, body: RevisionTran
     return await call.write(None, use_case)
 
 
-def _edits(given: Edits | None) -> dict[str, Any]:
+def members_of(given: Edits | None) -> dict[str, Any]:
     """The members that were sent, nested ones as the JSON that is kept."""
     if given is None:
         return {}
     found = given.model_dump(exclude_unset=True)
+    if "kris" in found:
+        found["kris"] = [one if isinstance(one, str) else one.model_dump(mode="json") for one in given.kris]
     if given.treatment_plan is not None:
         found["treatment_plan"] = given.treatment_plan.model_dump(mode="json", exclude_none=True)
     if given.acceptance is not None:

@@ -13,6 +13,7 @@ def _band(score: str) -> str:
 
 INHERENT = "({t}.likelihood * {t}.impact)"
 RESIDUAL = "({t}.residual_likelihood * {t}.residual_impact)"
+REVIEW_LATE = "({t}.status <> 'closed' and coalesce({now} > {t}.next_review_at, false))"
 
 declare(
     Noun(
@@ -24,8 +25,9 @@ declare(
             "ref id version title description category owner_id status likelihood impact residual_likelihood "
             "residual_impact treatments treatment_plan acceptance controls playbooks maps_to kris"
         )
-        | instants("last_reviewed_at next_review_at created_at updated_at")
+        | instants("last_reviewed_at next_review_at late_review_announced_at created_at updated_at")
         | {
+            "review_late": Field(REVIEW_LATE),
             "inherent_score": Field(INHERENT),
             "inherent_band": Field(_band(INHERENT)),
             "residual_score": Field(RESIDUAL),
@@ -39,9 +41,11 @@ declare(
             "category": Filter("{t}.category = {v}::text"),
             "owner": Filter("{t}.owner_id = {v}::uuid"),
             "band": Filter(f"{_band(RESIDUAL)} = any({{v}}::text[])"),
+            "review_late": Filter(f"{REVIEW_LATE} = {{v}}::boolean"),
         },
         sorts={"ref": Sort("{t}.ref", "text")},
         sort="ref",
+        clocked=True,
     )
 )
 

@@ -48,6 +48,7 @@ class Risk(SQLModel, table=True):
     kris: list[Any] = columns.json("[]")
     last_reviewed_at: datetime | None
     next_review_at: datetime | None
+    late_review_announced_at: datetime | None  # that the review fell due undone; a review takes it back
     created_at: datetime = columns.now()
     updated_at: datetime = columns.now()
 

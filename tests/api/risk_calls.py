@@ -57,3 +57,18 @@ async def decide(http: httpx.AsyncClient, revision: dict[str, Any], transition: 
         json={"transition": transition, "reason": REASON},
         headers=by.headers,
     )
+
+
+def entry_of_ours(**more: Any) -> dict[str, Any]:
+    """An entry that a tenant adds itself: a medium residual."""
+    return {
+        "title": "AI meeting notes kept by a vendor",
+        "description": "Notes of client meetings stay with the vendor after the contract ends.",
+        "category": "third party",
+        "likelihood": 3,
+        "impact": 3,
+        "residual_likelihood": 2,
+        "residual_impact": 3,
+        "reason": REASON,
+        **more,
+    }

@@ -1,0 +1,1 @@
+ALTER TABLE risks DROP COLUMN late_review_announced_at;
