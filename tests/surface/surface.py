@@ -116,7 +116,8 @@ class Surface:
         if kind == "string":
             return self._text(schema, name, named)
         if kind in {"integer", "number"}:
-            return schema.get("minimum", 1)
+            least = schema.get("minimum", 1)
+            return int(least) if kind == "integer" else least  # the document writes bounds as 1.0
         return False if kind == "boolean" else None
 
     def _text(self, schema: Mapping[str, Any], name: str, named: Mapping[str, str]) -> str:

@@ -51,6 +51,15 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "notification.not_required": {"transition": "not_required", "reason": SENTENCE},
     },
     f"POST {INCIDENT}/sign-off": {"sign_off.first": {"statement": "All is done and documented."}},
+    "POST /v1/risks": {
+        "risk.accept": {
+            "title": "Ours",
+            "description": "A risk of ours.",
+            "category": "quality",
+            "reason": SENTENCE,
+            **dict.fromkeys(("likelihood", "impact", "residual_likelihood", "residual_impact"), 2),
+        }
+    },
     "POST /v1/risks/{ref}/revisions": {
         "risk.propose": {"decision": "no_change", "reason": SENTENCE, "proposed_only": True},
         "risk.accept": {"decision": "no_change", "reason": SENTENCE},
