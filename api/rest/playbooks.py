@@ -83,6 +83,7 @@ class PlaybookAction(Out):
     evidence_of: list[str]
     decides: str | None
     briefing: JsonObject | None
+    briefing_on: dict[str, JsonObject]
 
 
 class PlaybookStep(Out):

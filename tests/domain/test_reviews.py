@@ -1,6 +1,7 @@
 """A correction is drafted, approved seat by seat, and sent; what the playbook asks for follows the text."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -309,6 +310,60 @@ def test_a_known_fact_adds_a_role_to_the_step() -> None:
         story.act(CLEO, "BO.2.2", inputs={"sources": SOURCES, "verified_facts": "Closed."})
     story.fact("regulated_statement", True)
     assert story.act(CLEO, "BO.2.2", inputs={"sources": SOURCES, "verified_facts": "Closed."}).status == "done"
+
+
+@pytest.mark.parametrize(
+    ("later", "due"),
+    [
+        (timedelta(0), "2026-11-20T17:00:00"),  # Friday before opening: the close of that day
+        (timedelta(hours=15), "2026-11-20T17:00:00"),  # at the close itself
+        (timedelta(hours=15, seconds=1), "2026-11-23T17:00:00"),  # after it: Monday's
+        (timedelta(days=1), "2026-11-23T17:00:00"),  # Saturday
+    ],
+)
+def test_the_correction_is_due_at_the_close_of_the_business_day(later: timedelta, due: str) -> None:
+    story = Story(*STAFF)
+    story.now += later
+    story.report(GIL, engine.playbook("bad-output"))
+    run = story.step("BO.3")
+    assert (run.due_at.isoformat()[:19], run.breach_at, run.clock_started_at) == (due, run.due_at, story.now)
+    assert story.step("BO.4").due_at == story.now + timedelta(days=7)
+
+
+def reclassified(story: Story, slug: str) -> set[str]:
+    """Ids of the actions that stayed done."""
+    story.move(ADA, "reclassify", slug=slug, reason=WHY, primary_risk="AR-003")
+    return {run.id for run in story.record.actions.values() if run.status == "done"}
+
+
+def test_reclassifying_to_the_variant_keeps_the_work_and_asks_for_the_second_approval() -> None:
+    story = faulty()
+    made = correction(story)
+    story.tell(made, "submit", GIL)
+    story.tell(made, "approve", EVE)
+    before = {run.id for run in story.record.actions.values() if run.status == "done"}
+    assert reclassified(story, "ai-misinformation") == before
+    assert story.record.notifications[str(made.id)].status == "in_review"
+    assert (story.action("BO.2.4").outcome, story.action("MI.2.1").status) == ("approved", "pending")
+    story.fact("regulated_statement", False)
+    story.tell(made, "approve", MAY)
+    assert reclassified(story, "bad-output") == before
+    assert story.record.notifications[str(made.id)].status == "approved"
+
+
+@pytest.mark.parametrize("slug", ["data-leakage", "generic-ai-incident"])
+def test_reclassifying_to_another_playbook_keeps_what_both_have_and_finds_the_rest_on_the_way_back(slug: str) -> None:
+    story = faulty()
+    correction(story)
+    mine, other = story.playbook, engine.playbook(slug)
+    assert mine is not None
+    before = {run.id for run in story.record.actions.values() if run.status == "done"}
+    roots = {action.same_as or action.id for action in mine.actions.values() if action.id in before}
+    shared = {a.id for a in other.actions.values() if a.id in before or (a.same_as or a.id) in roots}
+    assert reclassified(story, slug) == shared
+    assert story.record.documents["D04"].value == NO_DATA
+    assert all(occurrence.voided_at for occurrence in story.record.occurrences.values() if occurrence.step_id == "BO.3")
+    assert reclassified(story, "bad-output") >= {"BO.2.3"} | shared
 
 
 @pytest.mark.parametrize(
