@@ -12,6 +12,7 @@ from tests.app.rows import Row, columns, insert, populate, tables
 
 OF_INCIDENT = [table.name for table in tables() if "incident_id" in table.columns and table.name != "hook_deliveries"]
 HIDDEN = ["risks", "risk_revisions", "people", "service_accounts", "api_keys", "sources", "hook_deliveries"]
+HIDDEN += ["tools", "tool_assessments", "tool_decisions"]
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ async def test_a_client_limit_hides_what_is_not_the_clients(
 ) -> None:
     tenant, rows = filled
     incident, client = UUID(rows["incidents"]["id"]), UUID(rows["clients"]["id"])
-    visible = {"incidents", *OF_INCIDENT, "clients", "client_references"} - {"risk_revisions"}
+    visible = {"incidents", *OF_INCIDENT, "clients", "client_references"} - set(HIDDEN)
 
     async def seen(clients: list[UUID] | None) -> dict[str, int]:
         async with database.transaction(tenant) as db:
