@@ -12,9 +12,9 @@ from app.record import Stored
 from app.tool_entries import find_tool, lock_tools, save_tool
 from domain.ai_services import find_service
 from domain.changes import Change
-from domain.incident_tools import link_tools, new_tool, systems, tool_ids, unregistered
+from domain.incident_tools import held_tool, link_tools, new_tool, systems, tool_ids, unregistered
 from domain.refusals import InputError, Invalid
-from domain.tools import host_of
+from domain.tools import host_of, name_key
 
 _SEEN = "SELECT id FROM tools WHERE tenant_id = $1 AND id = ANY ($2::uuid[])"
 
@@ -29,12 +29,14 @@ async def load_tools(db: Db, principal: Principal | None, stored: Stored, change
             await _hold(db, stored, change, wanted)
 
 
-async def register_tools(db: Db, principal: Principal, stored: Stored, change: Change) -> None:
+async def register_tools(
+    db: Db, principal: Principal, stored: Stored, change: Change, known: Collection[UUID] = ()
+) -> None:
     """After a change of the record: check the tools that it names anew, and register what a playbook will decide on.
 
-    Raises Invalid for a tool that the caller cannot see.
+    `known` are tools that the record takes over from another one. Raises Invalid for a tool that the caller cannot see.
     """
-    await _check_named(db, stored, change)
+    await _check_named(db, stored, change, known)
     if change.playbook is None or not change.playbook.decides_tools:
         return
     await load_tools(db, principal, stored, change)
@@ -43,13 +45,13 @@ async def register_tools(db: Db, principal: Principal, stored: Stored, change: C
         return
     found: dict[int, UUID] = {}
     async with lifted(db, principal):
-        for position in positions:
+        # By name, so that two incidents that name the same tools in another order do not wait for each other.
+        for position in sorted(positions, key=lambda at: name_key(systems(change.record)[at]["name"])):
             system = systems(change.record)[position]
-            tool_id = await find_tool(db, system["name"], host_of(system.get("url") or ""))
+            host = host_of(system.get("url") or "")
+            tool_id = held_tool(change, system["name"], host) or await find_tool(db, system["name"], host)
             if tool_id is None:
-                entry = new_tool(change, system, find_service(system["name"], host_of(system.get("url") or "")))
-                tool_id = entry.tool.id
-                change.tools[tool_id] = entry
+                tool_id = new_tool(change, system, find_service(system["name"], host)).tool.id
             found[position] = tool_id
         link_tools(change, found)
         await _hold(db, stored, change, [tool_id for tool_id in found.values() if tool_id not in change.tools])
@@ -62,8 +64,8 @@ async def save_tools(db: Db, stored: Stored, change: Change) -> None:
         await save_tool(db, stored.tools.get(tool_id), change.tools[tool_id], told, change.actor, change.now)
 
 
-async def _check_named(db: Db, stored: Stored, change: Change) -> None:
-    before = tool_ids(stored.before) if stored.before is not None else []
+async def _check_named(db: Db, stored: Stored, change: Change, known: Collection[UUID]) -> None:
+    before = tool_ids(stored.before) if stored.before is not None else known
     fresh = [tool_id for tool_id in tool_ids(change.record) if tool_id not in before]
     if not fresh:
         return

@@ -23,6 +23,7 @@ from app.record import Stored, lock_record, save_new_record, save_record
 from app.reevaluation import queue_reevaluation
 from domain.actors import Actor
 from domain.changes import Change, Opening
+from domain.incident_tools import tool_ids
 from domain.openings import open_linked
 from domain.permissions import allows
 from domain.playbooks import catalogue, suggest
@@ -173,12 +174,12 @@ async def _open_linked(db: Db, principal: Principal, origin: Record, opening: Op
     assert playbook is not None, "the catalogue holds every playbook that an action opens"
     about = await directory(db, principal)
     change = open_linked(origin, opening, playbook, principal.actor, datetime.now(UTC), about.around(), new_id)
-    await _write_new(db, principal, change)
+    await _write_new(db, principal, change, origin)
 
 
-async def _write_new(db: Db, principal: Principal, change: Change) -> None:
+async def _write_new(db: Db, principal: Principal, change: Change, origin: Record | None = None) -> None:
     stored = Stored(record=change.record, before=None)
-    await register_tools(db, principal, stored, change)
+    await register_tools(db, principal, stored, change, known=tool_ids(origin) if origin is not None else ())
     settle(change)
     _check_client_wall(principal, change.record)
     exercise = change.record.incident.exercise

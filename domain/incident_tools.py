@@ -73,7 +73,7 @@ def link_tools(change: Change, found: Mapping[int, UUID]) -> None:
 
 
 def new_tool(change: Change, system: Mapping[str, Any], service: Service | None) -> Entry:
-    """The entry of a tool that an incident brought to light. `service` is what the directory knows of it."""
+    """A new entry for a tool that the incident brought to light. `service` is what the directory knows of it."""
     known = (service.vendor, service.domains, service.slug) if service is not None else (None, (), None)
     host = host_of(system.get("url") or "")
     tool = Tool(
@@ -90,7 +90,15 @@ def new_tool(change: Change, system: Mapping[str, Any], service: Service | None)
         updated_at=change.now,
     )
     change.tell_tool(tool.id, "tool.discovered", incident_id=str(change.record.incident.id), name=tool.name)
-    return Entry(tool=tool)
+    change.tools[tool.id] = Entry(tool=tool)
+    return change.tools[tool.id]
+
+
+def held_tool(change: Change, name: str, host: str) -> UUID | None:
+    """The tool of this name, else at this host, among those that the change holds already."""
+    tools = [entry.tool for entry in change.tools.values()]
+    found = [t for t in tools if t.name_key == name_key(name)] or [t for t in tools if host and host in t.domains]
+    return found[0].id if found else None
 
 
 def write_tool(change: Change, action: Action, target: str, value: Any, pointer: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
@@ -240,6 +241,35 @@ async def test_a_tool_must_be_known_before_it_is_assessed(
         await ida.act("SA.2.1", inputs={"soc_report": GOOD["VC-1"]})
         await ida.ok("PATCH", "", {"ai_systems": [{**TOOL, "name": "examplechat"}]})
         assert len((await ok(ida.http, "GET", "/v1/tools"))["items"]) == 1
+
+
+async def test_one_tool_named_twice_is_one_entry_and_goes_with_the_linked_incident(
+    http: httpx.AsyncClient, server: str, database: Database, tenant: Any, superuser: asyncpg.Connection
+) -> None:
+    async with crew(server, database, tenant.tenant_id, **ROLES) as team:
+        client = await ok(http, "POST", "/v1/clients", {"name": "North Dental"}, 201)
+        report = {"title": "A tool", "playbook": "shadow-ai", "client_ids": [client["id"]]}
+        named = [TOOL, {"name": "EXAMPLECHAT"}, {"name": "Its app", "url": "chat.example.com"}, {"name": "ChatGPT"}]
+        made = await team.calls["ida"].post("/v1/incidents", json={**report, "ai_systems": named})
+        assert made.status_code == 201, made.text
+        tools = (await ok(http, "GET", "/v1/tools"))["items"]
+        assert [(t["name"], t["service"]) for t in tools] == [("ChatGPT", "chatgpt"), ("ExampleChat", None)]
+        assert tools[0]["domains"] == ["chatgpt.com", "chat.openai.com"]
+        ida = team.on(made.json()["number"])["ida"]
+        entries = (await document(ida, "D03"))["entries"]
+        assert [e["tool_id"] for e in entries] == [tools[1]["id"]] * 3 + [tools[0]["id"]]
+        # A key limited to the client does not see the register, and works on the incident all the same.
+        sql = "UPDATE api_keys SET client_ids = $2 WHERE person_id = $1"
+        await superuser.execute(sql, team.people["ida"].id, [client["id"]])
+        assert (await ok(ida.http, "GET", "/v1/tools"))["items"] == []
+        affected = {**RATIONALE, "affected_data": GENERIC}
+        await ida.act("SA.1.3", outcome="client_or_sensitive", inputs=affected)
+        await ida.act("SA.1.5")
+        await ida.act("SA.2.1", inputs={"soc_report": GOOD["VC-1"]})
+        assert len((await ok(http, "GET", f"/v1/tools/{tools[1]['id']}"))["assessments"]) == 1
+        strange = {"entries": [{**TOOL, "tool_id": tools[0]["id"]}, {"tool_id": made.json()["id"]}]}
+        assert (await ida.refused("PUT", "/documentation/D03", strange))["errors"][0]["pointer"] == "/tool_id"
+        assert (await check_tenant(database, tenant.tenant_id))["faults"] == []
 
 
 async def test_an_extension_is_kept_removed_and_denied(
