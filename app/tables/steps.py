@@ -55,6 +55,8 @@ class ActionRun(SQLModel, table=True):
         belongs_to("step_runs", ("incident_id", "generation", "step_id"), ("incident_id", "generation", "id")),
         one_of("requirement", "required", "not_applicable", "pending_fact"),
         one_of("status", "pending", "pending_fact", "done", "not_applicable", "skipped", "unavailable"),
+        index("action_runs_unavailable", "incident_id", where="status = 'unavailable' AND approvals = '[]'"),
+        index("action_runs_in_approval", "incident_id", where="status = 'pending' AND approvals <> '[]'"),
     )
 
     tenant_id: UUID = columns.tenant()

@@ -38,6 +38,7 @@ class Notification(SQLModel, table=True):
         belongs_to("people", "author_id"),
         one_of("kind", "internal", "client_notice", "correction", "regulator", "vendor", "briefing", "escalation"),
         one_of("status", "draft", "in_review", "approved", "sent", "acknowledged", "failed", "not_required"),
+        index("notifications_in_review", "incident_id", where="status = 'in_review'"),
     )
 
     tenant_id: UUID = columns.tenant()
