@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,10 +16,12 @@ import httpx
 from domain.facts import FACTS
 from tests.api.crew import attach, revise
 from tests.api.test_walk import WHY, Caller
+from tests.api.tool_calls import GOOD
 
 QUIET: dict[str, Any] = {"boolean": False, "count": 0}
 LOUD: dict[str, Any] = {"boolean": True, "count": 2}
-NOW = "2026-11-20T02:00:00Z"
+NOW = datetime.now(UTC).isoformat()
+IN_A_YEAR = (datetime.now(UTC) + timedelta(days=300)).isoformat()
 DONE = ("done", "not_applicable", "skipped")
 MESSAGES = {"notify_internal": "internal", "notify_external": "client_notice"}
 
@@ -45,6 +48,12 @@ class Walker:
         self.yes, self.outcomes = LOUD if loud else QUIET, outcomes or {}
         self.loud = loud
         self.number = ""
+        self.register = {
+            **{f"checks.{check}": answer for check, answer in GOOD.items()},
+            "owner_id": ids[0],
+            "blocked_domains": ["ai.example.com"],
+            "review_due_at": IN_A_YEAR,
+        }
         self.probe: Probe | None = None
         self.actions = {action["id"]: action for step in book["steps"] for action in step["actions"]}
 
@@ -156,6 +165,8 @@ class Walker:
             return self.fact(wanted["fact"])
         if wanted["document"] is not None:
             return self.document(wanted)
+        if wanted.get("tool") in self.register:
+            return self.register[wanted["tool"]]
         if wanted.get("one_per"):
             asked, item = wanted["one_per"], wanted["schema"]["items"]
             answered = run_of(record, self.actions[asked["action"]])["values"][asked["input"]]
@@ -182,6 +193,8 @@ class Walker:
     def fact(self, name: str) -> Any:
         """Yes or no as the walk is; of a choice, the first value."""
         kind, values = FACTS[name].type, list(FACTS[name].values)
+        if kind == "instant":
+            return NOW
         if kind in self.yes:
             return self.yes[kind]
         if set(values) == {"yes", "no"}:

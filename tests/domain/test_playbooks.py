@@ -326,7 +326,7 @@ PUBLISHED = {
     ("source-code-exposure", "1.0.0"): "159aa17c1cf512628614a097197fbb553d939d52d9ae55138bf89169d62921a2",
     ("data-leakage", "1.0.0"): "781ef24c6322a0128624d86406c29dc4deabe6780c131125d2cb9d802282927a",
     ("generic-ai-incident", "1.0.0"): "94ac50d662ed1ef8c32fbd4408767dff4dafcaf800bfbd3b3f0a428c0da5edff",
-    ("high-impact-ai-use", "1.0.0"): "0505bfd01f7a776ca00bc12061c23c106cceee16ea4ab76557891f0db18290e6",
+    ("high-impact-ai-use", "1.0.0"): "d39d0e35587b5602384356f5063d597eb583b14409fa5a48c7ce00b88bc1c50b",
     ("prompt-injection", "1.0.0"): "b5e099d1feb9e5161b990a382a85ff5b3a0e2b73463b3478a7dadb39022ba111",
     ("shadow-ai", "1.0.0"): "4638db78198d4d436bd6ad5cf2e92943345ff920381cdc57f7e63fdd142445cd",
     ("ai-browser-extension", "1.0.0"): "78e809f4c9e0f87456fcc939be7dc2d4e76d3f840429b53e666ad5562b32b1f5",
