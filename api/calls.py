@@ -20,6 +20,7 @@ from app.database import Db
 from app.idempotency import AnsweredElsewhere, IdempotencyKey, InFlight, find_answer, idempotency_key, store_answer
 from app.refused import record_refusal
 from app.secrets import Claim
+from app.sign_in import SignIn
 from domain.permissions import may_ever
 from domain.refusals import Forbidden, GateRefused, NotFound
 
@@ -36,7 +37,7 @@ class CallOfRequest:
 
     def __init__(self, request: Request) -> None:
         keeper: Doorkeeper = request.app.state.keeper
-        claim: Claim = request.scope["holdfast.claim"]
+        claim: Claim | SignIn = request.scope["holdfast.claim"]
         self._keeper = keeper
         self.request = request
         self.database = keeper.database

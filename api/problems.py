@@ -19,7 +19,7 @@ MEDIA_TYPE = "application/problem+json; charset=utf-8"
 PROBLEMS: Mapping[str, tuple[str, str]] = {
     "unauthenticated": (
         "Authentication needed",
-        "Send an API key as `Authorization: Bearer hf_...`. A revoked or expired key reads the same as none.",
+        "Send an API key or an access token as `Authorization: Bearer ...`. A revoked or expired one reads like none.",
     ),
     "forbidden": (
         "Not allowed",

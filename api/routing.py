@@ -85,7 +85,7 @@ class StrictRoute(APIRoute):
             keeper: Doorkeeper = request.app.state.keeper
             if is_public:
                 return await handle(request, keeper)
-            keeper.admit(request)
+            await keeper.admit(request)
             try:
                 return await handle(request, keeper)
             except (RequestValidationError, Refusal):

@@ -1,6 +1,7 @@
-"""Who calls: from a presented key to a principal, in one statement of the caller's own transaction.
+"""Who calls: from a presented key or access token to a principal, in one statement of the caller's own transaction.
 
-Nothing is cached, so a revoked key, a changed role or a deactivated person counts from the next request on.
+Nothing is cached, so a revoked key, a disabled identity provider, a changed role or a deactivated person counts from
+the next request on.
 """
 
 from collections.abc import AsyncIterator
@@ -9,8 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+import orjson
+
 from app.database import Db
 from app.secrets import Claim
+from app.sign_in import SignIn, mapped_roles
 from domain.actors import Actor
 from domain.refusals import Refusal
 
@@ -41,7 +46,8 @@ class Unauthenticated(Refusal):
 
     def __init__(self) -> None:
         super().__init__(
-            "Send a valid API key as `Authorization: Bearer hf_...`. This request carries none that is valid.",
+            "Send a valid API key as `Authorization: Bearer hf_...`, or an access token of your organisation's identity"
+            " provider. This request carries none that is valid.",
             headers={"WWW-Authenticate": 'Bearer realm="holdfast"'},
         )
 
@@ -50,21 +56,26 @@ class Unauthenticated(Refusal):
 class Principal:
     """A caller whose credential was accepted in this transaction.
 
-    `roles` are those of the person that the key does not leave out, or {"service_account"}. `client_ids` limits the
-    clients (None: no limit). `period_from` (inclusive) and `period_to` (exclusive) limit incidents by `discovered_at`.
+    `roles` are those of the person that the credential does not leave out, or {"service_account"}. `client_ids` limits
+    the clients (None: no limit). `period_from` (inclusive) and `period_to` (exclusive) limit incidents by
+    `discovered_at`. The credential is a key or an identity: one of `key_id` and `identity_id` is None. `roles_max` are
+    the roles that the credential is limited to (None: no limit), `expires_at` is when a key ends (None: never).
     """
 
     tenant_id: UUID
     actor: Actor
     person_id: UUID | None
     service_account_id: UUID | None
-    key_id: UUID
+    key_id: UUID | None
     name: str
     roles: frozenset[str]
     client_ids: frozenset[UUID] | None
     reads_all: bool
     period_from: datetime | None = None
     period_to: datetime | None = None
+    identity_id: UUID | None = None
+    roles_max: frozenset[str] | None = None
+    expires_at: datetime | None = None
 
     @property
     def id(self) -> UUID:
@@ -89,8 +100,9 @@ class Principal:
 
 
 FIND_PRINCIPAL = """
-select k.id, k.person_id, k.service_account_id, k.roles as key_roles, k.client_ids, k.period_from, k.period_to,
-       coalesce(p.name, s.name) as name, p.roles as person_roles, p.kind as person_kind, {lock}
+select k.id, null::uuid as identity_id, k.person_id, k.service_account_id, k.roles as key_roles, k.client_ids,
+       k.period_from, k.period_to, k.expires_at, coalesce(p.name, s.name) as name, p.roles as person_roles,
+       p.kind as person_kind, {lock}
 from api_keys k
 left join people p on p.tenant_id = k.tenant_id and p.id = k.person_id
 left join service_accounts s on s.tenant_id = k.tenant_id and s.id = k.service_account_id
@@ -106,22 +118,43 @@ FIND_AND_LOCK = FIND_PRINCIPAL.format(
 )
 
 
-async def authenticate(db: Db, claim: Claim, lock: str | None = None) -> tuple[Principal, bool]:
+FIND_IDENTITY = """
+select null::uuid as id, i.id as identity_id, i.person_id, null::uuid as service_account_id,
+       null::uuid[] as client_ids, null::timestamptz as period_from, null::timestamptz as period_to,
+       null::timestamptz as expires_at, p.name, p.roles as person_roles, p.kind as person_kind,
+       v.role_claim, v.role_map::text as role_map, {lock}
+from identity_providers v
+join identities i on i.tenant_id = v.tenant_id and i.issuer = v.issuer and i.subject = $5 and i.unlinked_at is null
+join people p on p.tenant_id = i.tenant_id and p.id = i.person_id
+where v.tenant_id = $1 and v.issuer = $2 and v.audience = any ($3) and v.token_type = $4 and v.enabled
+  and p.active and (p.expires_at is null or p.expires_at > now())
+order by v.created_at, v.id limit 1
+"""
+FIND_ME = FIND_IDENTITY.format(lock="true as locked")
+FIND_ME_AND_LOCK = FIND_IDENTITY.format(
+    lock="pg_try_advisory_xact_lock(hashtextextended($6 || i.person_id::text, 0)) as locked"
+)
+
+
+async def authenticate(db: Db, claim: Claim | SignIn, lock: str | None = None) -> tuple[Principal, bool]:
     """The principal of a claim, and whether the advisory lock named `lock` was taken (true when none is asked for).
 
     The lock is per principal and ends with the transaction. Raises Unauthenticated.
     """
-    if lock is None:
-        row = await db.row(FIND, claim.tenant_id, claim.hash)
+    named = () if lock is None else (f"{claim.tenant_id}\n{lock}\n",)
+    if isinstance(claim, SignIn):
+        token = claim.token
+        found = token.issuer, list(token.audiences), token.type, token.subject
+        row = await db.row(FIND_ME_AND_LOCK if named else FIND_ME, claim.tenant_id, *found, *named)
     else:
-        row = await db.row(FIND_AND_LOCK, claim.tenant_id, claim.hash, f"{claim.tenant_id}\n{lock}\n")
+        row = await db.row(FIND_AND_LOCK if named else FIND, claim.tenant_id, claim.hash, *named)
     if row is None:
         raise Unauthenticated
-    person_id, roles = row["person_id"], frozenset({"service_account"})
+    person_id, roles, roles_max = row["person_id"], frozenset({"service_account"}), _roles_max(claim, row)
     if person_id is not None:
         roles = frozenset(row["person_roles"])
-        if row["key_roles"] is not None:
-            roles &= frozenset(row["key_roles"])
+        if roles_max is not None:
+            roles &= roles_max
     clients = None if row["client_ids"] is None else frozenset(row["client_ids"])
     actor = Actor(
         kind="person" if person_id else "service_account",
@@ -130,7 +163,6 @@ async def authenticate(db: Db, claim: Claim, lock: str | None = None) -> tuple[P
         client_ids=clients,
         key_id=row["id"],
     )
-    reads_all = bool(roles & READS_ALL) and row["person_kind"] == "internal"
     principal = Principal(
         tenant_id=claim.tenant_id,
         actor=actor,
@@ -140,11 +172,21 @@ async def authenticate(db: Db, claim: Claim, lock: str | None = None) -> tuple[P
         name=row["name"],
         roles=roles,
         client_ids=clients,
-        reads_all=reads_all,
+        reads_all=bool(roles & READS_ALL) and row["person_kind"] == "internal",
         period_from=row["period_from"],
         period_to=row["period_to"],
+        identity_id=row["identity_id"],
+        roles_max=roles_max,
+        expires_at=row["expires_at"],
     )
     return principal, row["locked"]
+
+
+def _roles_max(claim: Claim | SignIn, row: asyncpg.Record) -> frozenset[str] | None:
+    """The roles that a credential is limited to: a key says so itself, a token by the claim that its provider maps."""
+    if isinstance(claim, SignIn):
+        return mapped_roles(claim.token.claims, row["role_claim"], orjson.loads(row["role_map"]))
+    return None if row["key_roles"] is None else frozenset(row["key_roles"])
 
 
 async def wall(db: Db, principal: Principal) -> None:

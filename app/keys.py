@@ -78,13 +78,9 @@ async def issue_key(db: Db, principal: Principal, wanted: KeyRequest) -> tuple[U
     require(principal, "key.write" if wanted.service_account_id else "key.write_own")
     require_unlimited(principal)
     now = datetime.now(UTC)
-    own = await db.row(
-        "SELECT roles, expires_at FROM api_keys WHERE tenant_id = $1 AND id = $2", db.tenant_id, principal.key_id
-    )
-    assert own is not None, "the caller authenticated with it in this transaction"
-    await _check(db, principal, wanted, own["expires_at"], now)
+    await _check(db, principal, wanted, principal.expires_at, now)
     holder: dict[str, UUID | None] = {"person_id": principal.person_id, "service_account_id": None}
-    roles: Collection[str] | None = own["roles"] if wanted.roles is None else wanted.roles
+    roles: Collection[str] | None = principal.roles_max if wanted.roles is None else wanted.roles
     if wanted.service_account_id is not None:
         holder = {"person_id": None, "service_account_id": wanted.service_account_id}
         roles = None
@@ -95,7 +91,7 @@ async def issue_key(db: Db, principal: Principal, wanted: KeyRequest) -> tuple[U
         "client_ids": None if wanted.client_ids is None else sorted(set(wanted.client_ids)),
         "period_from": wanted.period_from,
         "period_to": wanted.period_to,
-        "expires_at": wanted.expires_at or own["expires_at"],
+        "expires_at": wanted.expires_at or principal.expires_at,
     }
     return await add_key(db, principal.actor, row, new_api_key(db.tenant_id), now)
 
@@ -211,19 +207,25 @@ async def redeem_token(db: Db, claim: Claim, name: str) -> tuple[UUID, UUID, str
 
     Raises Unauthenticated for a token that is unknown, used or over; all read the same.
     """
+    person_id = await use_token(db, claim)
+    actor = Actor(kind="person", id=person_id)
+    row = {"name": name, "person_id": person_id, "service_account_id": None, "roles": None, "client_ids": None}
+    key_id, text = await add_key(db, actor, row, new_api_key(db.tenant_id), datetime.now(UTC), "key.enrolled")
+    return person_id, key_id, text
+
+
+async def use_token(db: Db, claim: Claim) -> UUID:
+    """Use an enrolment token up; whose it was. Raises Unauthenticated as `redeem_token` does."""
     person = await db.row(_REDEEM, db.tenant_id, claim.hash)
     if person is None:
         raise Unauthenticated
-    now = datetime.now(UTC)
-    actor = Actor(kind="person", id=person["id"])
     await db.execute(
         "UPDATE people SET token_hash = NULL, token_expires_at = NULL WHERE tenant_id = $1 AND id = $2",
         db.tenant_id,
         person["id"],
     )
-    row = {"name": name, "person_id": person["id"], "service_account_id": None, "roles": None, "client_ids": None}
-    key_id, text = await add_key(db, actor, row, new_api_key(db.tenant_id), now, "key.enrolled")
-    return person["id"], key_id, text
+    person_id: UUID = person["id"]
+    return person_id
 
 
 async def _check(db: Db, principal: Principal, wanted: KeyRequest, latest: datetime | None, now: datetime) -> None:

@@ -5,6 +5,7 @@
     holdfast_worker   may ask which tenants have due work; the runtime role enters it by SET LOCAL ROLE, inheriting
                       nothing
     holdfast_eraser   owns erase_event_data(), the one way to delete the data of an event
+    holdfast_directory  owns tenant_of(), which says whose identity provider a token is from
 
 Superusers, BYPASSRLS and (without FORCE) owners look past row-level security, so the service refuses to run as one.
 """
@@ -14,6 +15,8 @@ import asyncpg
 OWNER = "holdfast_owner"
 WORKER = "holdfast_worker"
 ERASER = "holdfast_eraser"
+DIRECTORY = "holdfast_directory"
+DEFINERS = (ERASER, DIRECTORY)  # own the functions that look past the walls; nobody enters them
 RUNTIME = "holdfast"
 
 _LOCK = 4_830_011  # of pg_advisory_lock: roles belong to the cluster, so two databases may prepare them at once
@@ -25,11 +28,11 @@ SELECT r.rolsuper, r.rolbypassrls, r.rolcreaterole,
                  AND pg_has_role(r.oid, c.relowner, 'MEMBER')) AS owns,
        coalesce(pg_has_role(r.oid, w.oid, 'USAGE'), false) AS inherits_worker,
        coalesce(pg_has_role(r.oid, w.oid, 'MEMBER'), false) AS enters_worker,
-       coalesce(pg_has_role(r.oid, e.oid, 'MEMBER'), false) AS is_eraser,
+       (SELECT min(d.rolname) FROM pg_roles d WHERE d.rolname IN ('holdfast_eraser', 'holdfast_directory')
+          AND pg_has_role(r.oid, d.oid, 'MEMBER')) AS definer,
        r.rolname AS name
 FROM pg_roles r
 LEFT JOIN pg_roles w ON w.rolname = 'holdfast_worker'
-LEFT JOIN pg_roles e ON e.rolname = 'holdfast_eraser'
 WHERE r.rolname = current_user
 """
 
@@ -55,8 +58,8 @@ async def assert_walled(connection: asyncpg.Connection) -> None:
         fault = "has CREATEROLE and could make itself a stronger role"
     elif role["owns"]:
         fault = "owns the tables (or is a member of the role that does)"
-    elif role["is_eraser"]:
-        fault = f"is a member of {ERASER}"
+    elif role["definer"]:
+        fault = f"is a member of {role['definer']}"
     elif role["inherits_worker"]:
         fault = f"inherits {WORKER}: alter it to NOINHERIT, or grant the membership WITH INHERIT FALSE"
     elif not role["enters_worker"]:
@@ -76,7 +79,7 @@ async def prepare_roles(connection: asyncpg.Connection, runtime_role: str, runti
     """
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        for role in (OWNER, WORKER, ERASER):
+        for role in (OWNER, WORKER, *DEFINERS):
             await _create(connection, role, "NOLOGIN")
         made = await _create(connection, runtime_role, "LOGIN NOINHERIT")
         if runtime_password is not None:
@@ -94,13 +97,13 @@ async def set_password(connection: asyncpg.Connection, runtime_role: str, runtim
 async def lend_rights(connection: asyncpg.Connection) -> str | None:
     """Give the owner what a migration needs and return the role to migrate as; null: as the login itself.
 
-    `take_rights_back` undoes it: between migrations the owner is no member of the eraser.
+    `take_rights_back` undoes it: between migrations the owner is no member of those who own the functions.
     """
     for grant in (
         f"GRANT {OWNER} TO CURRENT_USER",
         f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER}",
-        f"GRANT USAGE, CREATE ON SCHEMA public TO {ERASER}",
-        f"GRANT {ERASER} TO {OWNER}",
+        *(f"GRANT USAGE, CREATE ON SCHEMA public TO {definer}" for definer in DEFINERS),
+        *(f"GRANT {definer} TO {OWNER}" for definer in DEFINERS),
     ):
         await _try(connection, grant)
     may = await connection.fetchval("SELECT pg_has_role(current_user, $1, 'MEMBER')", OWNER)
@@ -109,8 +112,9 @@ async def lend_rights(connection: asyncpg.Connection) -> str | None:
 
 async def take_rights_back(connection: asyncpg.Connection) -> None:
     """Undo what only a migration needs."""
-    await _try(connection, f"REVOKE {ERASER} FROM {OWNER}")
-    await _try(connection, f"REVOKE CREATE ON SCHEMA public FROM {ERASER}")
+    for definer in DEFINERS:
+        await _try(connection, f"REVOKE {definer} FROM {OWNER}")
+        await _try(connection, f"REVOKE CREATE ON SCHEMA public FROM {definer}")
 
 
 async def _create(connection: asyncpg.Connection, role: str, attributes: str) -> bool:

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
         (), description="Web origins of consoles that may call from a browser, separated by commas."
     )
 
+    issuer_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="Networks beside the public one where identity providers may be, separated by commas."
+    )
+
     database_url: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("HOLDFAST_DATABASE_URL", "DATABASE_URL"),
@@ -100,7 +104,7 @@ class Settings(BaseSettings):
     refused_credentials_per_minute: int = Field(60, ge=1, description="Wrong credentials of one address or prefix.")
     incidents_per_day: int = Field(1_000_000, ge=1, description="Incidents one tenant may open in a day.")
 
-    @field_validator("trusted_proxies", "allowed_hosts", "cors_origins", mode="before")
+    @field_validator("trusted_proxies", "allowed_hosts", "cors_origins", "issuer_networks", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

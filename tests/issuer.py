@@ -53,6 +53,7 @@ class Issuer:
     def __init__(self) -> None:
         self.port = 0
         self.asked: Counter[str] = Counter()
+        self.connections = 0
         self.is_down = False
         self.path = ""
         self.lies: dict[str, Any] = {}
@@ -104,6 +105,7 @@ class Issuer:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer."""
+        self.connections += 1
         try:
             request = await reader.readuntil(b"\r\n\r\n")
             path = request.split(b" ", 2)[1].decode()

@@ -80,7 +80,7 @@ async def list_keys(
 ) -> Response:
     """Keys, oldest first: all of them for an administrator, one's own for everybody else."""
     filters = {"person": person_id, "service_account": service_account_id}
-    return await listed(call, "key.read", "key", Key, filters, cursor=cursor, limit=limit, narrow=_own)
+    return await listed(call, "key.read", "key", Key, filters, cursor=cursor, limit=limit, narrow=own)
 
 
 @routes.post("/keys", summary="Issue a key", **declares(["key.write_own", "key.write"], answer=IssuedKey, status=201))
@@ -126,11 +126,12 @@ async def _revoke(call: Call, id: UUID) -> Response:
     return await call.write("key.write_own", work)
 
 
-def _own(principal: Principal, filters: dict[str, Any]) -> dict[str, Any]:
+def own(principal: Principal, filters: dict[str, Any]) -> dict[str, Any]:
+    """Narrow a list of credentials to the caller's own, unless the caller administers them. Raises Forbidden."""
     if may(principal, "key.read"):
         return filters
     if filters.get("person", principal.person_id) != principal.person_id:
-        raise Forbidden("You see your own keys only.")
+        raise Forbidden("You see your own keys and identities only.")
     return {**filters, "person": principal.person_id}
 
 

@@ -32,8 +32,17 @@ class KeyBrief(Out):
     expires_at: datetime | None
 
 
+class IdentityBrief(Out):
+    """The identity that signed in: a subject of an issuer."""
+
+    id: UUID
+    issuer: str
+    subject: str
+
+
 class Me(Out):
-    """The caller. `permissions` are the operations that some relation to a thing could allow; null limits are none."""
+    """The caller. `permissions` are the operations that some relation to a thing could allow; null limits are none. The
+    request was carried by a key or by the access token of an identity: the other one is null."""
 
     kind: Literal["person", "service_account"]
     id: UUID
@@ -42,7 +51,8 @@ class Me(Out):
     roles: list[str]
     permissions: list[str]
     tenant: TenantBrief
-    key: KeyBrief
+    key: KeyBrief | None
+    identity: IdentityBrief | None
     client_ids: list[UUID] | None
     period_from: datetime | None
     period_to: datetime | None
@@ -51,7 +61,7 @@ class Me(Out):
 
 @routes.get("/me", summary="Read oneself", **declares("me.read", answer=Me))
 async def me(call: Call) -> Response:
-    """The person or service account that the key belongs to."""
+    """The person or service account that the credential belongs to."""
 
     async def query(db: Db, principal: Principal) -> str:
         return await read_me(db, principal)

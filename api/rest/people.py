@@ -21,7 +21,6 @@ from app.answers import Answer, answer
 from app.authentication import Principal, Unauthenticated
 from app.database import Db
 from app.keys import issue_token, redeem_token
-from app.limits import Limiter
 from app.people import change_person, create_person
 from app.rights import require_inside
 from app.secrets import parse_hook_token
@@ -195,7 +194,7 @@ async def redeem(request: Request, given: Redemption) -> Response:
     claim = parse_hook_token(given.token)
     if claim is None:
         raise Unauthenticated
-    refused = _refused(request, keeper)
+    refused = keeper.refused_tokens
     address, now = request.scope["holdfast.address"], time.monotonic()
     if wait := refused.blocked(address, now):
         raise RateLimited(wait)
@@ -210,15 +209,6 @@ async def redeem(request: Request, given: Redemption) -> Response:
     except Unauthenticated:
         refused.take(address, now)
         raise
-
-
-def _refused(request: Request, keeper: Doorkeeper) -> Limiter:
-    """Wrong tokens by address, counted by this process."""
-    state = request.app.state
-    if not hasattr(state, "refused_tokens"):
-        state.refused_tokens = Limiter(keeper.settings.refused_credentials_per_minute)
-    found: Limiter = state.refused_tokens
-    return found
 
 
 def _json(members: dict[str, object]) -> str:

@@ -2,12 +2,13 @@
 
 from sqlalchemy import MetaData
 
-from app.tables import catalogue, incidents, intake, parties, proof, risks, steps, timeline, tools, work
+from app.tables import catalogue, identities, incidents, intake, parties, proof, risks, steps, timeline, tools, work
 from app.tables.columns import SQLModel
 
 __all__ = [
     "METADATA",
     "catalogue",
+    "identities",
     "incidents",
     "intake",
     "parties",

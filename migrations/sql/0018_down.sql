@@ -1,3 +1,2 @@
-DROP INDEX notifications_in_review;
-DROP INDEX action_runs_in_approval;
-DROP INDEX action_runs_unavailable;
+DROP FUNCTION tenant_of(text, text);
+DROP TABLE identity_directory, identities, identity_providers;

@@ -6,9 +6,12 @@ import asyncpg
 import httpx
 import pytest
 
+from app.database import Database
 from app.settings import Settings
+from tests.api.places import LOOPBACK, Place, a_place
 from tests.api.small_api import Caller, make_tenant, routes
 from tests.conftest import serving
+from tests.issuer import Issuer, issuing
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +34,29 @@ async def door(small_server: str, caller: Caller) -> AsyncIterator[httpx.AsyncCl
     """The small API, called by `caller`."""
     async with httpx.AsyncClient(base_url=small_server, headers=caller.headers, timeout=30, trust_env=False) as http:
         yield http
+
+
+@pytest.fixture(scope="session")
+async def believing(settings: Settings) -> AsyncIterator[str]:
+    """Address of a served API that believes issuers on loopback and hears hundreds of wrong tokens out."""
+    from api.server import create_api
+
+    more = {"issuer_networks": LOOPBACK, "refused_credentials_per_minute": 100_000}
+    async with serving(create_api(settings.model_copy(update=more))) as address:
+        yield address
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    """An issuer of this test alone."""
+    async with issuing() as found:
+        yield found
+
+
+@pytest.fixture
+async def place(believing: str, database: Database, issuer: Issuer) -> AsyncIterator[Place]:
+    """A tenant whose first person may sign in as `ann`."""
+    async with a_place(believing, database, issuer) as found:
+        linked = await found.http.post("/v1/identities", json={"access_token": issuer.token()})
+        assert linked.status_code == 201, linked.text
+        yield found

@@ -18,6 +18,7 @@ PARTICULAR: dict[tuple[str, str], Any] = {
     ("api_keys", "service_account_id"): None,
     ("erasures", "approved_by"): None,
     ("evidence", "sha256"): "0" * 64,
+    ("identity_directory", "issuer"): lambda: f"https://{uuid4().hex}.example",  # unique across tenants
     ("incidents", "number"): "INC-1001",
     ("people", "manager_id"): None,
 }
@@ -43,7 +44,8 @@ def row_of(table: Table, tenant: UUID, made: dict[str, Row]) -> Row:
                 row[element.parent.name] = parent[element.column.name]
     for column in table.columns:
         if (table.name, column.name) in PARTICULAR:
-            row[column.name] = PARTICULAR[table.name, column.name]
+            wanted = PARTICULAR[table.name, column.name]
+            row[column.name] = wanted() if callable(wanted) else wanted
         elif column.name == "tenant_id":
             row[column.name] = str(tenant)
         elif column.computed is None and column.name not in row and not column.nullable:

@@ -186,12 +186,13 @@ async def test_an_administrator_who_is_no_superuser_can_migrate(cluster: Cluster
     try:
         await superuser.execute(f"CREATE ROLE {login} LOGIN CREATEROLE NOSUPERUSER PASSWORD 'secret'")
         # The roles of the cluster exist already here; on a fresh one the administrator makes them and may grant them.
-        await superuser.execute(f"GRANT holdfast_owner, holdfast_eraser, holdfast_worker TO {login} WITH ADMIN OPTION")
+        roles = "holdfast_owner, holdfast_eraser, holdfast_directory, holdfast_worker"
+        await superuser.execute(f"GRANT {roles} TO {login} WITH ADMIN OPTION")
         await superuser.execute(f"ALTER DATABASE {name} OWNER TO {login}; ALTER SCHEMA public OWNER TO {login}")
         await upgrade(cluster.server.dsn(login, "secret", name))
         assert await superuser.fetchval("SELECT count(*) FROM pg_tables WHERE tableowner = 'holdfast_owner'") > 30
-        member = await superuser.fetchval("SELECT pg_has_role('holdfast_owner', 'holdfast_eraser', 'MEMBER')")
-        assert member is False
+        for definer in ("holdfast_eraser", "holdfast_directory"):
+            assert await superuser.fetchval("SELECT pg_has_role('holdfast_owner', $1, 'MEMBER')", definer) is False
     finally:
         await superuser.execute(f"REASSIGN OWNED BY {login} TO postgres; DROP OWNED BY {login}; DROP ROLE {login}")
         await superuser.close()

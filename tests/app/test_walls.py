@@ -24,6 +24,7 @@ DELETABLE = {
     "due_work",
     "idempotency_keys",
     "client_references",
+    "identity_directory",
 }
 
 
@@ -85,11 +86,12 @@ async def test_every_key_starts_with_the_tenant(superuser: asyncpg.Connection) -
         SELECT k.conrelid::regclass::text || ' ' || k.conname AS name
         FROM pg_constraint k
         WHERE k.connamespace = 'public'::regnamespace AND k.contype IN ('p', 'u', 'f')
-          AND k.conrelid <> 'alembic_version'::regclass
+          AND k.conrelid <> 'alembic_version'::regclass AND k.conname <> 'identity_directory_pkey'
           AND (SELECT attname FROM pg_attribute WHERE attrelid = k.conrelid AND attnum = k.conkey[1]) <> 'tenant_id'
         UNION ALL
         SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
         WHERE c.relnamespace = 'public'::regnamespace AND i.indisunique AND c.relname <> 'alembic_version'
+          AND i.indexrelid <> 'identity_directory_pkey'::regclass
           AND (SELECT attname FROM pg_attribute WHERE attrelid = i.indrelid AND attnum = i.indkey[0]) <> 'tenant_id'
         """
     )
@@ -120,7 +122,7 @@ async def test_only_the_named_things_look_across_tenants(superuser: asyncpg.Conn
     definers = await superuser.fetch(
         "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef"
     )
-    assert {row["proname"] for row in definers} == {"erase_event_data"}
+    assert {row["proname"] for row in definers} == {"erase_event_data", "tenant_of"}
     views = await superuser.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('v', 'm')"
         " AND NOT coalesce(reloptions @> '{security_invoker=true}', false)"
@@ -132,6 +134,7 @@ async def test_only_the_named_things_look_across_tenants(superuser: asyncpg.Conn
     )
     assert {(row["tablename"], row["policyname"], *row["roles"], row["cmd"]) for row in wide} == {
         ("due_work", "worker", "holdfast_worker", "SELECT"),
+        ("identity_directory", "directory", "holdfast_directory", "SELECT"),
         *((name, "shipped", "public", "SELECT") for name in READ_ONLY),
     }
     seen = await superuser.fetch(
@@ -214,6 +217,19 @@ async def test_the_worker_learns_who_has_due_work_and_nothing_else(
         assert await db.value("SELECT current_user::text") == "holdfast"
 
 
+async def test_a_pair_tells_its_tenant_and_nothing_tells_the_pairs(
+    database: Database, filled: tuple[UUID, dict[str, Row]]
+) -> None:
+    tenant, rows = filled
+    pair = rows["identity_directory"]["issuer"], rows["identity_directory"]["audience"]
+    for asking in (None, uuid4(), tenant):
+        async with database.transaction(asking, read_only=True) as db:
+            assert await db.value("SELECT tenant_of($1, $2)", *pair) == tenant
+            assert await db.value("SELECT tenant_of($1, $2)", pair[0], "another") is None
+            assert await count(db, "identity_directory") == (1 if asking == tenant else 0)
+    assert await refused(database, None, "SET LOCAL ROLE holdfast_directory")
+
+
 async def test_nobody_changes_the_timeline(
     cluster: Cluster, database: Database, database_name: str, filled: tuple[UUID, dict[str, Row]]
 ) -> None:
@@ -243,7 +259,11 @@ async def test_the_service_refuses_a_role_that_looks_past_the_walls(
 ) -> None:
     with pytest.raises(NotWalled, match="superuser"):
         await Database.connect(cluster.superuser_dsn(database_name), wait_seconds=1)
-    for role, fault in (("holdfast_owner", "owns the tables"), ("holdfast_eraser", "member of holdfast_eraser")):
+    for role, fault in (
+        ("holdfast_owner", "owns the tables"),
+        ("holdfast_eraser", "member of holdfast_eraser"),
+        ("holdfast_directory", "member of holdfast_directory"),
+    ):
         await superuser.execute(f"SET ROLE {role}")
         with pytest.raises(NotWalled, match=fault):
             await assert_walled(superuser)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -14,6 +15,7 @@ import structlog
 
 from tests.cluster import Cluster
 from tests.conftest import serving
+from tests.issuer import Issuer, issuing
 from tests.surface.prepared import Prepared, prepare
 from tests.surface.surface import Surface
 
@@ -40,7 +42,15 @@ def api(settings: Settings) -> FastAPI:
     """The whole application, without the limits that thousands of wrong credentials would meet."""
     from api.server import create_api
 
-    return create_api(settings.model_copy(update={"refused_credentials_per_minute": 1_000_000}))
+    more = {"refused_credentials_per_minute": 1_000_000, "issuer_networks": (ip_network("127.0.0.0/8"),)}
+    return create_api(settings.model_copy(update=more))
+
+
+@pytest.fixture(scope="session")
+async def issuer() -> AsyncIterator[Issuer]:
+    """An issuer whose tokens open the tenants."""
+    async with issuing() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -63,15 +73,15 @@ async def anybody(address: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="module")
-async def ours(database: Database, surface: Surface, anybody: httpx.AsyncClient) -> Prepared:
+async def ours(database: Database, surface: Surface, anybody: httpx.AsyncClient, issuer: Issuer) -> Prepared:
     """A tenant with one of everything, made afresh for each file."""
-    return await prepare(database, surface, anybody)
+    return await prepare(database, surface, anybody, issuer)
 
 
 @pytest.fixture(scope="module")
-async def theirs(database: Database, surface: Surface, anybody: httpx.AsyncClient) -> Prepared:
+async def theirs(database: Database, surface: Surface, anybody: httpx.AsyncClient, issuer: Issuer) -> Prepared:
     """Another such tenant."""
-    return await prepare(database, surface, anybody)
+    return await prepare(database, surface, anybody, issuer)
 
 
 @pytest.fixture

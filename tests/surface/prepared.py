@@ -6,6 +6,7 @@ Every text that is kept holds the tenant's canary: a word that must never be see
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,6 +16,7 @@ from app.database import Database
 from app.ids import new_id
 from app.tenants import create_tenant
 from domain.glossary import Role
+from tests.issuer import Issuer
 from tests.people import Somebody, add_person
 from tests.surface.surface import BODIES, FUTURE, PARAMETER, SENTENCE, Operation, Surface
 
@@ -50,6 +52,7 @@ class Prepared:
         self.named: dict[str, str] = {}
         self.second: dict[str, str] = {}
         self.unfilled: list[str] = []
+        self.bodies: dict[str, Callable[[], dict[str, Any]]] = {}  # made anew for each call, by operation
 
     def value(self, place: str) -> str:
         """What exists at a place; for what cannot be made, an id of nothing."""
@@ -72,7 +75,8 @@ class Prepared:
         """The JSON body alone."""
         assert operation.body is not None
         made = self.surface.sample(operation.body, "", self.named)
-        return {**made, **BODIES.get(str(operation), {})}
+        fresh = self.bodies.get(str(operation), dict)
+        return {**made, **BODIES.get(str(operation), {}), **fresh()}
 
     def random(self, place: str) -> str:
         """Something of the same form as `value(place)` that nobody has; what every tenant has stays."""
@@ -93,13 +97,14 @@ class Prepared:
         return found
 
 
-async def prepare(database: Database, surface: Surface, http: httpx.AsyncClient) -> Prepared:
+async def prepare(database: Database, surface: Surface, http: httpx.AsyncClient, issuer: Issuer) -> Prepared:
     """Make a tenant with one of everything."""
     tenant = await create_tenant(database, f"Tenant {uuid4().hex[:8]}")
     boss = await add_person(database, tenant.tenant_id, *ALL_ROLES, name="Boss")
     made = Prepared(surface, tenant.tenant_id, boss, http)
     made.named["id"] = str(boss.id)
     await _organisation(made)
+    await _sign_in(made, issuer)
     await _incidents(made)
     await _children(made)
     await _register_and_sources(made)
@@ -135,6 +140,25 @@ async def _organisation(made: Prepared) -> None:
     )
     made.named |= dict.fromkeys(people, person["id"])
     made.named |= {"client_id": client["id"], "default_client_id": client["id"], "service_account_id": account["id"]}
+
+
+async def _sign_in(made: Prepared, issuer: Issuer) -> None:
+    def provider(audience: str) -> dict[str, Any]:
+        pair = {"issuer": issuer.url, "audience": audience, "proof": issuer.token(aud=audience)}
+        return {**pair, "name": f"Provider {made.canary}", "client_id": f"console-{made.canary}"}
+
+    def identity() -> dict[str, Any]:
+        return {"access_token": issuer.token(f"{made.canary}-{uuid4().hex}", aud=made.canary)}
+
+    # The first one may be removed by a test; the identity is of the second.
+    registered = await made.make("POST", "/v1/identity-providers", json=provider(uuid4().hex))
+    await made.make("POST", "/v1/identity-providers", json=provider(made.canary))
+    linked = await made.make("POST", "/v1/identities", json=identity())
+    made.values |= {"/v1/identity-providers/{id}": registered["id"], "/v1/identities/{id}": linked["id"]}
+    made.bodies |= {
+        "POST /v1/identity-providers": lambda: provider(uuid4().hex),
+        "POST /v1/identities": identity,
+    }
 
 
 async def _incidents(made: Prepared) -> None:

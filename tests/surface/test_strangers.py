@@ -29,6 +29,7 @@ OPEN = {
     "/problems/{code}",
     "/hooks/{token}",
     "/v1/enrolments/redeem",
+    "/v1/enrolments/sign-in",
     "/v1/config",
 }
 """All that answers without a credential."""
