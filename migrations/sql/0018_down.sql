@@ -1,2 +1,3 @@
-DROP FUNCTION tenant_of(text, text);
-DROP TABLE identity_directory, identities, identity_providers;
+DROP INDEX notifications_in_review;
+DROP INDEX action_runs_in_approval;
+DROP INDEX action_runs_unavailable;

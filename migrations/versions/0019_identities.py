@@ -2,17 +2,17 @@
 
 from migrations.scripts import run_script
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     """Three tables and the one function that looks across tenants."""
-    run_script("0018_identities.sql")
+    run_script("0019_identities.sql")
 
 
 def downgrade() -> None:
     """People call with keys alone."""
-    run_script("0018_down.sql")
+    run_script("0019_down.sql")

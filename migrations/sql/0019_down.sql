@@ -1,0 +1,2 @@
+DROP FUNCTION tenant_of(text, text);
+DROP TABLE identity_directory, identities, identity_providers;
