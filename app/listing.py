@@ -49,8 +49,10 @@ async def read_counts(db: Db, noun: str, group_by: Sequence[str]) -> str:
     )
     selected = ", ".join(f"{sql} AS {name}" for name, sql in groups.items())
     grouped = ", ".join(str(index + 1) for index in range(len(groups)))
+    # A join may count a row under several groups; without one the groups add up, and the rows are read once.
+    total = f"(SELECT count(*) FROM {kind.table} t)" if joined else "coalesce(sum(o.count), 0)::bigint"
     sql = (
-        f"SELECT json_build_object('total', (SELECT count(*) FROM {kind.table} t), 'counts',"
+        f"SELECT json_build_object('total', {total}, 'counts',"
         f" coalesce(json_agg(row_to_json(o)), '[]'))::text FROM (SELECT {selected}, count(*) AS count"
         f" FROM {kind.table} t {joined} GROUP BY {grouped} ORDER BY {grouped}) o"
     )
