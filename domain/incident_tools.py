@@ -29,6 +29,7 @@ from domain.tools import (
     check_outcome,
     host_of,
     judge_assessment,
+    member_fault,
     name_key,
     open_assessment,
     take_effect,
@@ -102,7 +103,10 @@ def held_tool(change: Change, name: str, host: str) -> UUID | None:
 
 
 def write_tool(change: Change, action: Action, target: str, value: Any, pointer: str) -> None:
-    """Write what was typed once to the register. Raises Invalid while D03 names no tool."""
+    """Write what was typed once to the register.
+
+    Raises Invalid while D03 names no tool, for an owner who is nobody of ours and for an instant that cannot be.
+    """
     entries = _entries(change, pointer)
     where = {"incident_id": str(change.record.incident.id), "action_id": action.id}
     for entry in entries:
@@ -117,10 +121,18 @@ def write_tool(change: Change, action: Action, target: str, value: Any, pointer:
             change.tell_tool(entry.tool.id, "tool.assessed", assessment_id=str(assessment.id), what=target, **where)
             continue
         write_member(entry.tool, target, value)
+        if fault := _fault(change, entry.tool, target):
+            raise Invalid(f"{pointer} {fault}.", errors=[InputError(pointer, fault)])
         decision = entry.decided_in(change.record.incident.id)
         if decision is not None and target in ARTIFACTS[decision.outcome]:
             decision.artifact = artifact_of(entry.tool, decision.outcome)
         change.tell_tool(entry.tool.id, "tool.changed", fields=[target], **where)
+
+
+def _fault(change: Change, tool: Tool, target: str) -> str | None:
+    if target == "owner_id" and tool.owner_id not in change.around.people:
+        return "is not an active person of this tenant"
+    return member_fault(tool, target, change.now)
 
 
 def named_tools(change: Change) -> list[Entry]:

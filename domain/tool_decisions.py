@@ -9,14 +9,26 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from domain.actors import Actor
 from domain.changes import Person
 from domain.refusals import Conflict, Forbidden, GateRefused, InputError, Invalid, Missing
 from domain.relations import with_stand_ins
+from domain.schemas import check_schema
 from domain.timeline import instant_text
-from domain.tools import APPROVERS, STATUS_OF, Decision, Entry, check_outcome, missing_of_artifact, take_effect
+from domain.tools import (
+    APPROVERS,
+    MEMBERS,
+    STATUS_OF,
+    Decision,
+    Entry,
+    check_outcome,
+    member_fault,
+    missing_of_artifact,
+    take_effect,
+    write_member,
+)
 from domain.verdicts import SEGREGATION
 
 Json = Any
@@ -44,6 +56,7 @@ def decide(entry: Entry, choice: Choice, actor: Actor, at: datetime, id: UUID) -
         raise Conflict(text, current={"status": entry.tool.status, "decision_id": str(waiting.id)})
     if choice.outcome == "retire" and entry.tool.status == "retired":
         raise Conflict(f"{entry.tool.name} is retired already.", current={"status": "retired"})
+    _check_members(entry, choice, at)
     check_outcome(entry, choice.outcome, at)
     assessment = entry.assessment
     suggested = (assessment.suggested or {}).get("outcome") if assessment is not None else None
@@ -123,6 +136,18 @@ def _carry_out(entry: Entry, decision: Decision, at: datetime) -> None:
     take_effect(entry, decision, members, at)
     _check_whole(missing_of_artifact(entry.tool, decision.outcome))
     check_outcome(entry, decision.outcome, at)  # approved data classes may bring personal data into scope
+
+
+def _check_members(entry: Entry, choice: Choice, at: datetime) -> None:
+    """Each part of the artifact fits its schema, and instants can be."""
+    for name, value in choice.members.items():
+        check_schema(MEMBERS[name], value, f"/{name}")
+    tried = structs.replace(entry.tool)
+    for name, value in choice.members.items():
+        write_member(tried, name, value)
+    for name in choice.members:
+        if fault := member_fault(tried, name, at):
+            raise Invalid(f"/{name} {fault}.", errors=[InputError(f"/{name}", fault)])
 
 
 def _check_whole_later(entry: Entry, choice: Choice) -> None:

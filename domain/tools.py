@@ -5,7 +5,7 @@ entry. Every change of status after that is a decision too, with its approvers (
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -20,6 +20,7 @@ from domain.timeline import instant_text
 from domain.vendor_assessments import Suggestion, check_answer, checklist, is_good, needed, suggest_outcome
 
 Json = Any
+AHEAD_AT_MOST = timedelta(seconds=60)  # a caller's clock may run that far ahead of ours
 REVIEW_AFTER = "P1Y"
 """When a tool in use is looked at again, counted from the decision."""
 
@@ -308,8 +309,24 @@ def write_member(tool: Tool, name: str, value: Json) -> None:
     setattr(tool, name, value)
 
 
+def member_fault(tool: Tool, name: str, at: datetime) -> str | None:
+    """What is wrong with an instant that was just written; None when nothing is."""
+    value = getattr(tool, name)
+    if name == "review_due_at" and value is not None and value <= at:
+        return "lies in the past: give the instant of the next review"
+    if name in ("block_requested_at", "block_confirmed_at") and value is not None and value > at + AHEAD_AT_MOST:
+        return "lies in the future"
+    requested, confirmed = tool.block_requested_at, tool.block_confirmed_at
+    if name.startswith("block_") and requested is not None and confirmed is not None and confirmed < requested:
+        return "does not fit: a block is confirmed after it was requested"
+    return None
+
+
 def take_effect(entry: Entry, decision: Decision, members: Mapping[str, Json], at: datetime) -> None:
-    """Let a decision take effect: status, its artifact, the next review. `members` are columns of the artifact."""
+    """Let a decision take effect: status, its artifact, the next review. `members` are columns of the artifact.
+
+    Raises Invalid for a member of another outcome and for an instant that cannot be.
+    """
     tool, outcome = entry.tool, decision.outcome
     strange = sorted(members.keys() - set(ARTIFACTS[outcome]))
     if strange:
@@ -320,6 +337,9 @@ def take_effect(entry: Entry, decision: Decision, members: Mapping[str, Json], a
     _begin_artifact(tool, outcome, at)
     for name, value in members.items():
         write_member(tool, name, value)
+    for name in members:
+        if fault := member_fault(tool, name, at):
+            raise Invalid(f"/{name} {fault}.", errors=[InputError(f"/{name}", fault)])
     tool.review_overdue_at = None
     decision.artifact = artifact_of(tool, outcome)
     assessment = entry.assessments.get(str(decision.assessment_id))

@@ -115,10 +115,17 @@ async def test_it_reaches_each_outcome_and_closes(
         action, inputs = ARTIFACTS[outcome]
         if outcome != "conditional":
             assert await gate_at_step(ria, "SA.3") == "G-SA-3"  # the artifact is not whole yet
+        wrong: dict[str, Any] = {}
         if outcome == "approve":
             inputs = {**inputs, "owner": team.id_of("ida")}
+            wrong = {"owner": made.json()["id"], "review_due_at": "2020-01-01T00:00:00Z"}
         if outcome == "block":
             inputs = {"block_requested_at": made.json()["discovered_at"]}
+            wrong = {"block_requested_at": "2090-01-01T00:00:00Z", "block_confirmed_at": "2020-01-01T00:00:00Z"}
+        for name, value in wrong.items():
+            body = {"transition": "complete", "inputs": {**inputs, name: value}}
+            fault = await ida.refused("POST", f"/actions/{action}/transitions", body)
+            assert fault["errors"][0]["pointer"] == f"/inputs/{name}"
         await ida.act(action, inputs=inputs)
         briefing = next(n for n in await all_of(ria, "/notifications") if n["kind"] == "briefing")
         assert (briefing["action_id"], briefing["status"], "ExampleChat" in briefing["body"]) == (action, "draft", True)

@@ -30,6 +30,7 @@ from domain.tools import (
 from tests.domain.engine import numbered
 
 NOW = datetime(2026, 11, 26, 9, tzinfo=UTC)
+EARLIER = "2021-01-01T00:00:00Z"
 REASON = "A sentence of a reason that an auditor can read."
 GOOD: dict[str, dict[str, Any]] = {
     "VC-1": {"answer": "yes", "source": "x", "report_type": "type_2", "period_end": "2026-06-30"},
@@ -154,6 +155,26 @@ def test_what_does_not_belong_to_an_outcome_is_refused() -> None:
     assert refused.value.errors[0].pointer == "/blocked_domains"
     with pytest.raises(Forbidden):
         taken(entry(), "conditional", somebody(16, "vendor_management"))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "members", "pointer"),
+    [
+        ("approve", {**WHOLE, "approved_data_classes": ["whatever"]}, "/approved_data_classes/0"),
+        ("approve", {**WHOLE, "approved_uses": []}, "/approved_uses"),
+        ("approve", {**WHOLE, "review_due_at": "2026-11-26T08:00:00Z"}, "/review_due_at"),
+        ("block", {"block_requested_at": "2027-01-01T00:00:00Z"}, "/block_requested_at"),
+        (
+            "block",
+            {"block_confirmed_at": "2020-01-01T00:00:00Z", "block_requested_at": "2021-01-01T00:00:00Z"},
+            "/block",
+        ),
+    ],
+)
+def test_a_part_of_an_artifact_has_to_fit(outcome: str, members: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        taken(assessed(domains=["a.example"]), outcome, **members)
+    assert refused.value.errors[0].pointer.startswith(pointer)
 
 
 def test_a_proposal_is_decided_once() -> None:
