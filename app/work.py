@@ -16,7 +16,7 @@ WITH steps AS (
   WHERE s.tenant_id = $1 AND i.status IN ('in_progress', 'contained', 'post_incident', 'on_hold', 'reopened')
     AND i.current_step = s.id AND s.status NOT IN ('completed', 'skipped')
     AND (s.assignee_id = $2 OR (s.assignee_id IS NULL AND (i.assignee_id = $2 OR EXISTS (
-          SELECT 1 FROM unnest(t.owner_roles) r WHERE r = ANY ($3::text[])
+          SELECT 1 FROM unnest(t.owner_roles || s.added_roles) r WHERE r = ANY ($3::text[])
           UNION ALL SELECT 1 FROM incident_members m
             WHERE m.tenant_id = i.tenant_id AND m.incident_id = i.id AND m.member_id = $2
               AND t.owner_roles && '{reporting_staff,any_staff}'::text[]))))

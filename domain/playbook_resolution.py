@@ -278,7 +278,7 @@ def _gate(text: GateText, attached: list[tuple[StepText, list[ActionText]]], act
 
 
 def _check_added_roles(playbook: Playbook, step: Step) -> None:
-    """Who acts on a step is asked on every read, so a condition that adds a role sees facts alone."""
+    """Who owns a step follows from what is known of the incident: a condition that adds a role sees facts alone."""
     for text in step.owner_roles_if.values():
         try:
             compile_expression(text, FACTS, shipped=True)

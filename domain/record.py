@@ -89,6 +89,7 @@ class StepRun(Row, kw_only=True):
     position: int
     status: str = "locked"
     assignee_id: UUID | None = None
+    added_roles: list[str] = field(default_factory=list)  # owner roles that a known fact adds
     clock_started_at: datetime
     at_risk_at: datetime
     due_at: datetime

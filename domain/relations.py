@@ -5,8 +5,6 @@ from uuid import UUID
 
 from domain.actors import Actor
 from domain.changes import Person
-from domain.expressions import Scope, compile_expression
-from domain.facts import scope_variables
 from domain.playbooks import Action, Step
 from domain.record import Record
 from domain.verdicts import Who
@@ -28,24 +26,15 @@ def members(record: Record) -> frozenset[UUID]:
 
 def step_actors(record: Record, step: Step, action: Action | None = None) -> Who:
     """Holders of an owner role (or of the action's narrower one), the assignee, `risk_owner`."""
-    owners = {action.role} if action is not None and action.role else owner_roles(record, step)
-    persons: set[UUID] = set()
     run = record.steps.get(step.id)
+    added = run.added_roles if run is not None else ()
+    owners = {action.role} if action is not None and action.role else {*step.owner_roles, *added}
+    persons: set[UUID] = set()
     if run is not None and run.assignee_id is not None:
         persons.add(run.assignee_id)
     if owners & OPEN_TO_MEMBERS:
         persons |= members(record)
     return Who(frozenset(owners - OPEN_TO_MEMBERS | {"risk_owner"}), frozenset(persons))
-
-
-def owner_roles(record: Record, step: Step) -> set[str]:
-    """Roles that own the step now: those it always has, and those that a known fact of the incident adds."""
-    owners = set(step.owner_roles)
-    if step.owner_roles_if:
-        known, unknown = scope_variables(record.incident.facts)
-        scope = Scope(known, unknown=unknown)
-        owners |= {r for r, text in step.owner_roles_if.items() if compile_expression(text, shipped=True).holds(scope)}
-    return owners
 
 
 def with_stand_ins(people: Mapping[UUID, Person], barred: Iterable[UUID | None]) -> list[UUID]:

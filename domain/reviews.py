@@ -88,7 +88,8 @@ def take_seat(change: Change, text: Notification, outcome: str, note: str | None
     """Note what the acting person says about the text, in the seat that the fewest others could take."""
     view = View(change)
     eligible = [seat for seat in open_seats(view, text) if is_among(seat.who, change.actor)]
-    seat = min(eligible, key=lambda s: sum(_could_take(view, s.who)))
+    # Who acts alone under C13 may hold none of the roles: nobody of the tenant does.
+    seat = min(eligible or open_seats(view, text), key=lambda s: sum(_could_take(view, s.who)))
     said = {
         "person_id": str(change.actor.id),
         "role": seat.role,

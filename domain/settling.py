@@ -84,6 +84,8 @@ def _settle_requirements(view: View) -> None:
     change = view.change
     assert change.playbook is not None
     for step in change.playbook.steps:
+        added = [role for role, text in step.owner_roles_if.items() if view.holds(text)]
+        change.record.steps[step.id].added_roles = added
         for action in step.actions:
             if action.required_if is None:
                 continue

@@ -35,7 +35,7 @@ class Sla(Out):
 
 
 class Step(Out):
-    """One step with its actions."""
+    """One step with its actions. `added_roles` own it beside `owner_roles` while a fact of the incident says so."""
 
     id: str
     position: int
@@ -43,6 +43,7 @@ class Step(Out):
     title: str
     summary: str
     owner_roles: list[str]
+    added_roles: list[str]
     assignee: UUID | None
     status: StepStatus
     sla: Sla

@@ -30,7 +30,7 @@ declare(
         key="{t}.id",
         key_type="text",
         fields=plain(
-            "id generation position status assignee_id completed_by reopened_by first_result late_entry "
+            "id generation position status assignee_id added_roles completed_by reopened_by first_result late_entry "
             "earlier_deadlines"
         )
         | instants("started_at completed_at completed_occurred_at skipped_at")

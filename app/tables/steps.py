@@ -28,6 +28,7 @@ class StepRun(SQLModel, table=True):
     position: int = columns.number()
     status: str = columns.text("locked")
     assignee_id: UUID | None
+    added_roles: list[str] = columns.words()
     clock_started_at: datetime
     at_risk_at: datetime
     due_at: datetime

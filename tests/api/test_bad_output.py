@@ -194,6 +194,8 @@ async def test_misinformation_is_stopped_first_and_approved_by_three(
             whole = await move(who["lee"], text, "approve")
             assert [a["role"] for a in whole["approvals"]] == ["manager", "communications", "legal_counsel"]
         assert (await stopped(ava, texts[0], "record_sent"))["gate"] == "G-BO-2"
+        mine = (await team.calls["lee"].get("/v1/me/work")).json()["items"]
+        assert [(w["kind"], w["ref"]) for w in mine if w["kind"] == "step"] == [("step", "BO.2")]
         await who["lee"].step("BO.2")  # the fact that asks for counsel's approval makes counsel an actor of the step
         for text in texts:
             await move(ava, text, "record_sent")

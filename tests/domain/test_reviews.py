@@ -189,6 +189,18 @@ def test_g_all_11_a_provider_of_one_approves_alone_under_c13_only() -> None:
     assert gate_of(lambda: together.tell(made, "approve", ADA, overrides=[alone()])) == "G-ALL-11"
 
 
+def test_g_all_11_a_seat_that_nobody_could_take_is_taken_alone_under_c13_too() -> None:
+    rae = person(10, "Rae Holm", "risk_owner", "account_owner", email="rae@msp.example")
+    story = verify(identify(declared(rae, by=rae, slug="ai-misinformation"), rae), rae)
+    made = story.draft(rae, kind="correction", action_id="BO.3.1")
+    story.tell(made, "submit", rae)
+    with pytest.raises(Forbidden):
+        story.tell(story.tell(made, "approve", rae, overrides=[alone()]), "approve", rae)
+    assert story.tell(made, "approve", rae, overrides=[alone()]).status == "approved"
+    assert {a["role"] for a in story.action("MI.2.1").approvals} == {"communications"}
+    assert len(story.exceptions("override")) == 2
+
+
 def engine_correction(story: Story) -> Notification:
     story.edit(SAL, client_ids=[NORTH.id])
     made = story.draft(SAL, kind="correction", client_id=NORTH.id, action_id="BO.3.1")
@@ -309,6 +321,7 @@ def test_a_known_fact_adds_a_role_to_the_step() -> None:
     with pytest.raises(Forbidden):
         story.act(CLEO, "BO.2.2", inputs={"sources": SOURCES, "verified_facts": "Closed."})
     story.fact("regulated_statement", True)
+    assert story.step("BO.2").added_roles == ["legal_counsel"]
     assert story.act(CLEO, "BO.2.2", inputs={"sources": SOURCES, "verified_facts": "Closed."}).status == "done"
 
 
