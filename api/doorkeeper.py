@@ -63,11 +63,12 @@ class Doorkeeper:
         elif wait := self._refused.blocked(address, now):
             raise RateLimited(wait)
 
-    async def sign_in(self, text: str, address: str) -> SignIn | None:
+    async def sign_in(self, text: str, address: str, *, anew: bool = False) -> SignIn | None:
         """Believe an access token that `address` presented; None for one that cannot be read as a valid one now.
 
         Raises Unauthenticated for one that is not believed, which counts against the address, and RateLimited. Who
-        signed in here before is heard out from any address. To be called with no transaction open.
+        signed in here before is heard out from any address. `anew` asks whose tenant the token opens even where that is
+        remembered: for links, which last. To be called with no transaction open.
         """
         now = time.monotonic()
         try:
@@ -78,7 +79,7 @@ class Doorkeeper:
         if identity_hash(token) not in self._known and (wait := self._refused.blocked(address, now)):
             raise RateLimited(wait)
         try:
-            return await self.sign_ins.believe(token)
+            return await self.sign_ins.believe(token, anew=anew)
         except TokenRefused as error:
             log.warning("token refused", because=str(error), address=address)
             if not (verdict := self._refused.take(address, now)).allowed:

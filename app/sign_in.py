@@ -41,9 +41,12 @@ class SignIns:
         self._issuers = issuers
         self._tenants: dict[tuple[str, tuple[str, ...]], UUID] = {}
 
-    async def believe(self, token: Token) -> SignIn:
-        """Find the tenant and check the signature. Raises TokenRefused. To be called with no transaction open."""
-        tenant_id = await self._tenant_of(token)
+    async def believe(self, token: Token, *, anew: bool = False) -> SignIn:
+        """Find the tenant, `anew` without what is remembered, and check the signature. Raises TokenRefused.
+
+        To be called with no transaction open.
+        """
+        tenant_id = await self._tenant_of(token, anew)
         check_token(token, await self._issuers.find_key(token.issuer, token.key_id, token.algorithm))
         return SignIn(tenant_id, token, identity_hash(token))
 
@@ -51,10 +54,9 @@ class SignIns:
         """Look the tenant up anew next time: the pair may have moved."""
         self._tenants.pop((sign_in.token.issuer, sign_in.token.audiences), None)
 
-    async def _tenant_of(self, token: Token) -> UUID:
+    async def _tenant_of(self, token: Token, anew: bool) -> UUID:
         pair = token.issuer, token.audiences
-        known = self._tenants.get(pair)
-        if known is not None:
+        if not anew and (known := self._tenants.get(pair)) is not None:
             return known
         async with self._database.transaction(None, read_only=True) as db:
             found = await db.fetch(_TENANTS, token.issuer, list(token.audiences))

@@ -7,7 +7,7 @@ import hmac
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
@@ -54,6 +54,7 @@ class Issuer:
         self.port = 0
         self.asked: Counter[str] = Counter()
         self.connections = 0
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None  # awaited before each answer
         self.is_down = False
         self.path = ""
         self.lies: dict[str, Any] = {}
@@ -110,6 +111,8 @@ class Issuer:
             request = await reader.readuntil(b"\r\n\r\n")
             path = request.split(b" ", 2)[1].decode()
             self.asked[path] += 1
+            if self.meanwhile is not None:
+                await self.meanwhile()
             found = None if self.is_down else self.document(path)
             status, body = (b"503 Away", b"") if self.is_down else (b"404 Not Found", b"")
             if found is not None:

@@ -141,7 +141,7 @@ async def enrol(request: Request, given: IdentityEnrolment) -> Response:
     address, now = request.scope["holdfast.address"], time.monotonic()
     if wait := refused.blocked(address, now):
         raise RateLimited(wait)
-    sign_in = await keeper.sign_in(given.access_token, address)
+    sign_in = await keeper.sign_in(given.access_token, address, anew=True)
 
     async def work(db: Db) -> Answer:
         if sign_in is None:
@@ -160,7 +160,7 @@ async def _believed(request: Request, text: str) -> SignIn | None:
     """The sign-in of an access token in a body; None for one that is not believed."""
     keeper: Doorkeeper = request.app.state.keeper
     try:
-        return await keeper.sign_in(text, request.scope["holdfast.address"])
+        return await keeper.sign_in(text, request.scope["holdfast.address"], anew=True)
     except Unauthenticated:
         return None
 

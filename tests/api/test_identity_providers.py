@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import httpx
 
 from app.database import Database
+from app.rebuild import check_tenant
 from app.settings import Settings
 from app.tenants import create_tenant
 from tests.api.people import enrolled
@@ -94,6 +95,8 @@ async def test_changing_a_provider_is_guarded_and_told(place: Place, database: D
     async with database.transaction(UUID(place.tenant_id)) as db:
         rows = await db.fetch("select kind from events where stream = 'identity_provider' order by seq")
     assert [row["kind"].partition(".")[2] for row in rows] == ["created", "changed", "retired"]
+    report = await check_tenant(database, UUID(place.tenant_id))
+    assert (report["faults"], report["erased"]) == ([], 0)  # state is what the events fold to
 
 
 async def test_a_claim_narrows_roles_and_never_grants_any(believing: str, database: Database, issuer: Issuer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -158,6 +159,48 @@ async def test_keys_rotate_and_outages_pass(place: Place) -> None:
     assert (await place.me(place.issuer.token())).status_code == 401  # a key that nobody can vouch for
     assert (await place.me(old)).status_code == 200
     assert place.issuer.questions <= 4  # discovery and keys: once to register, once to sign in
+
+
+async def test_no_transaction_is_open_while_an_issuer_is_asked(
+    believing: str, database: Database, issuer: Issuer, superuser: asyncpg.Connection
+) -> None:
+    open_ones = []
+
+    async def look() -> None:
+        rows = await superuser.fetch(
+            "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            " and state like 'idle in transaction%'"
+        )
+        open_ones.append(len(rows))
+
+    issuer.meanwhile = look
+    async with a_place(believing, database, issuer) as place:
+        linked = await place.http.post("/v1/identities", json={"access_token": issuer.token()})
+        assert linked.status_code == 201, linked.text
+        assert (await place.me(issuer.token())).status_code == 200
+    assert open_ones == [0, 0, 0, 0]  # discovery and keys: once to register, once to sign in
+
+
+async def test_what_one_process_disables_another_refuses_at_once(place: Place, settings: Settings) -> None:
+    from api.server import create_api
+
+    api = create_api(settings.model_copy(update={"issuer_networks": LOOPBACK}))
+    async with serving(api) as address, httpx.AsyncClient(base_url=address, trust_env=False) as elsewhere:
+        token = place.holding(place.issuer.token())
+        assert (await elsewhere.get("/v1/me", headers=token)).status_code == 200
+        await place.http.patch(f"/v1/identity-providers/{place.provider['id']}", json={"enabled": False})
+        assert (await elsewhere.get("/v1/me", headers=token)).status_code == 401
+
+
+async def test_a_pair_that_moved_opens_its_new_tenant_alone(place: Place, believing: str, database: Database) -> None:
+    assert (await place.me(place.issuer.token())).status_code == 200
+    await place.http.delete(f"/v1/identity-providers/{place.provider['id']}")
+    async with a_place(believing, database, place.issuer) as latter:
+        body = {"access_token": place.issuer.token("zoe")}
+        linked = await latter.http.post("/v1/identities", json=body)
+        assert linked.status_code == 201, linked.text
+        assert (await latter.me(place.issuer.token("ann"))).status_code == 401
+        assert (await latter.me(place.issuer.token("zoe"))).json()["tenant"]["id"] == latter.tenant_id
 
 
 async def test_wrong_tokens_are_limited_and_the_owner_is_not(
