@@ -12,6 +12,7 @@ from app.rights import require, require_inside
 from app.risk_reviews import queue_reviews
 from app.risks import builtins_of, check_names, deciding_person, insert, require_decider
 from domain.heat_map import heat_map
+from domain.refusals import Forbidden
 from domain.risk_entries import new_entry, next_ref
 from domain.risk_updates import with_approver
 from domain.timeline import instant_text
@@ -42,6 +43,8 @@ async def add_risk(db: Db, principal: Principal, given: dict[str, Any], reason: 
     """
     require_decider(principal)
     require_inside(principal)
+    if principal.client_ids is not None:
+        raise Forbidden("A key that is limited to clients sees nothing of the register. Use one without limit.")
     person_id, now = deciding_person(principal), datetime.now(UTC)
     given = with_approver(given, person_id, proposed_only=False)
     await check_names(db, given, at="")

@@ -87,6 +87,17 @@ async def test_who_adds_an_entry_is_who_may_accept_its_band(
     assert (await add(http, privacy.headers)).status_code == 403
 
 
+async def test_a_key_limited_to_clients_adds_nothing_and_sees_an_empty_map(
+    http: httpx.AsyncClient, database: Database, superuser: asyncpg.Connection, tenant: NewTenant
+) -> None:
+    owner = await add_person(database, tenant.tenant_id, "risk_owner")
+    client = (await http.post("/v1/clients", json={"name": "Client"})).json()["id"]
+    await superuser.execute("UPDATE api_keys SET client_ids = $2::uuid[] WHERE person_id = $1", owner.id, [client])
+    assert (await add(http, owner.headers)).status_code == 403
+    seen = (await http.get("/v1/risks/heat-map", headers=owner.headers)).json()
+    assert (seen["total"], seen["late_reviews"]) == (0, 0)
+
+
 async def test_an_accepted_risk_names_who_accepted_it_and_until_when(
     http: httpx.AsyncClient, tenant: NewTenant
 ) -> None:
