@@ -122,6 +122,7 @@ def tenant_settings(stored: dict[str, Any]) -> TenantSettings:
         grace=_elapsed(stored.get("grace"), defaults.grace),
         triage_within=_elapsed(stored.get("triage_within"), defaults.triage_within),
         harm_cost_threshold=Decimal(str(stored.get("harm_cost_threshold", defaults.harm_cost_threshold))),
+        notice_guideline=stored.get("notice_guideline", defaults.notice_guideline),
         organisation=stored.get("organisation") or {},
     )
 

@@ -51,6 +51,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True):
     grace: timedelta = timedelta(minutes=15)  # after an `immediate` deadline, before it counts as breached
     triage_within: timedelta = timedelta(hours=1)
     harm_cost_threshold: Decimal = Decimal(10_000)  # in the tenant's currency
+    notice_guideline: str = "P30D"  # ISO 8601, from discovery, where a law gives no figure
     organisation: dict[str, Any] = field(default_factory=dict)  # the provider's own profile, read by obligations
 
 

@@ -68,6 +68,7 @@ def settle_duties(change: Change) -> None:
         instants=clocks,
         now=change.now,
         calendar=calendar,
+        guideline=change.around.settings.notice_guideline,
         playbook=incident.playbook_slug,
         stored={row.rule_id for row in change.record.obligations.values()},
     )

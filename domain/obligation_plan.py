@@ -2,15 +2,20 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from domain.obligation_rules import Rule
 from domain.obligation_rules import rules as shipped_rules
+from domain.obligations import Outcome
 from domain.record import Obligation
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def in_order(rows: Iterable[Obligation], rules: Iterable[Rule] | None = None) -> list[Obligation]:
+AnyOwed = TypeVar("AnyOwed", Obligation, Outcome)
+
+
+def in_order(rows: Iterable[AnyOwed], rules: Iterable[Rule] | None = None) -> list[AnyOwed]:
     """`rows` by due date (the guideline where the law gives none), undated last.
 
     A rule that has to be met before another one, or together with it, moves ahead of it: some authorities hear before
@@ -26,5 +31,5 @@ def in_order(rows: Iterable[Obligation], rules: Iterable[Rule] | None = None) ->
     return ordered
 
 
-def _follows(other: Obligation, row: Obligation, rule: Rule) -> bool:
+def _follows(other: Obligation | Outcome, row: Obligation | Outcome, rule: Rule) -> bool:
     return other.rule_id in rule.row.order_of and other.client_id == row.client_id

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field, msgpack
+from msgspec import Struct, field, msgpack, structs
 
 from domain.contract_notices import Notice, judge_clauses
 from domain.deadlines import Calendar, add_duration
@@ -19,7 +19,7 @@ from domain.facts import FACTS, variable
 from domain.legal_clocks import Instants, Timing, due_of, timing
 from domain.obligation_findings import Asking, Finding, counted_places, find, remarks
 from domain.obligation_parties import ClientProfile, Party, parties
-from domain.obligation_rules import Limit, Rule
+from domain.obligation_rules import SUBJECT_NAMES, Limit, Rule
 from domain.obligation_rules import catalogue as shipped_catalogue
 
 __all__ = ["ClientProfile", "Outcome", "evaluate", "is_stale"]
@@ -53,6 +53,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     owed_by: str = "us"
     is_near: bool = False
     is_asked: bool = True
+    deciding_facts: tuple[str, ...] = ()  # the known facts that the rule looked at, where everything is asked for
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -169,8 +170,14 @@ def _run(
             if wanted is not None and rule.id not in wanted and _keeps_silent(rule, party.ask):
                 continue
             ask = party.ask.also(outcomes=earlier) if rule.row.after else party.ask
-            outcomes.append(_outcome(rule, Party(party.client, ask), terms))
+            outcome = _outcome(rule, Party(party.client, ask), terms)
+            outcomes.append(outcome if wanted is not None else _with_deciding(outcome, rule, ask))
     return tuple(outcomes)
+
+
+def _with_deciding(outcome: Outcome, rule: Rule, ask: Asking) -> Outcome:
+    names = (SUBJECT_NAMES.get(name, name) for name in rule.names if name in ask.known and name != "known_events")
+    return structs.replace(outcome, deciding_facts=tuple(sorted(set(names))))
 
 
 def _keeps_silent(rule: Rule, ask: Asking) -> bool:

@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -22,7 +22,6 @@ routes = router("Settings")
 
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Duration = Annotated[str, StringConstraints(min_length=2, max_length=32)]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 
 
 class CalendarEdit(In):
@@ -51,12 +50,15 @@ class CalendarEdit(In):
 
 
 class OrganisationEdit(In):
-    """The tenant's own profile, read by obligations."""
+    """The tenant's own profile, read by obligations. Sectors that rules know: `bank`, `bank_service_provider`,
+    `credit_union`, `critical_infrastructure`, `dora_financial_entity`, `electronic_communications_provider`,
+    `ftc_financial_institution`, `nis2_entity`, `nis2_trust_service_provider`, `nydfs_covered_entity`, `phr_vendor`,
+    `sec_registrant`; any other word may stand beside them."""
 
     hipaa_role: HipaaRole | None = None
     gdpr_role: GdprRole | None = None
     data_role: DataRole | None = None
-    ai_act_role: Word | None = None
+    ai_act_role: Literal["provider", "deployer", "none"] | None = None
     sectors: Annotated[list[Sector], Field(max_length=50)] | None = None
     jurisdictions: Annotated[list[Jurisdiction], Field(max_length=300)] | None = None
 
@@ -68,6 +70,7 @@ class SettingsEdit(In):
     grace: Duration | None = None
     triage_within: Duration | None = None
     harm_cost_threshold: Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)] | None = None
+    notice_guideline: Duration | None = None
     organisation: OrganisationEdit | None = None
 
 
@@ -84,7 +87,8 @@ class CalendarOut(Out):
 
 
 class Settings(Out):
-    """The settings in force, defaults included. `harm_cost_threshold` is an amount in the tenant's currency."""
+    """The settings in force, defaults included. `harm_cost_threshold` is an amount in the tenant's currency,
+    `notice_guideline` the time from discovery that a notice gets where its law gives no figure."""
 
     version: int
     name: str
@@ -92,6 +96,7 @@ class Settings(Out):
     grace: str
     triage_within: str
     harm_cost_threshold: str
+    notice_guideline: str
     organisation: dict[str, Any]
 
 

@@ -74,6 +74,7 @@ EXPECTED: dict[str, tuple[set[str], str, bool]] = {
     "severity.lower": (RISK, "", True),
     "sign_off.first": (RISK, "", True),
     "sign_off.second": ({"executive_leadership", "legal_counsel"}, "", True),
+    "obligation.preview": (READERS, "", False),
     "obligation.notify": (RISK, "", True),
     "obligation.not_required": (RISK, "", True),
     "obligation.delay": ({"risk_owner", "legal_counsel"}, "", True),
