@@ -11,14 +11,14 @@ import asyncpg
 import uvloop
 from rich.console import Console
 
-from bench import measures, populations, table
+from bench import duties, measures, populations, table
 from bench.figures import Comparison, Figure
 from bench.machine import facts
 from bench.rig import DATABASE, Rig
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BUSY = 0.85  # share of a core from which a server counts as its own limit
-SECTIONS = ("starts", "ratios", "crowd", "statements", "lists", "populations", "memory", "idle")
+SECTIONS = ("starts", "duties", "ratios", "crowd", "statements", "lists", "populations", "memory", "idle")
 
 
 class Run:
@@ -46,6 +46,12 @@ class Run:
             with self._busy("Starting from an empty folder"):
                 async for figure in measures.starts():
                     self.add(figure)
+        if self.wants("duties"):
+            with self._busy("Running every rule of notification"):
+                for figure in duties.figures():
+                    self.add(figure)
+        if self.chosen.only == ["duties"]:
+            return
         rig = Rig()
         try:
             with self._busy("Starting the database and both servers"):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from domain.expressions import Expression, Scope
 from domain.facts import FACTS
-from domain.obligation_rules import SUBJECT_NAMES, Rule, Threshold
+from domain.obligation_rules import SUBJECT_NAMES, Elements, Rule, Threshold
 
 OUTCOMES = ("not_triggered", "needs_facts", "needs_legal", "likely", "required")
 """From the weakest to the strongest; of several results for one rule the strongest counts."""
@@ -45,11 +45,15 @@ class Asking:
     One is shared by all rules that look at the same party: what an expression sees is handed over only once.
     """
 
-    __slots__ = ("_answers", "_scopes", "known")
+    __slots__ = ("_answers", "_conditions", "_scopes", "known", "places", "types")
 
     def __init__(self, known: Mapping[str, Any]) -> None:
         self.known = known
         self._answers: dict[Expression, bool | None] = {}
+        self._conditions: dict[tuple[Expression, str | None], Condition] = {}
+        self.types = frozenset(known.get("data_types") or ())
+        residents = known.get("residents_by_jurisdiction")
+        self.places = None if residents is None else [place for place in sorted(residents) if upper(residents[place])]
         if any(is_range(value) for value in known.values()):
             self._scopes = [Scope(_flat(known, end), NAMES) for end in (upper, lower)]
         else:
@@ -76,6 +80,11 @@ class Asking:
 
     def condition(self, expression: Expression, text: str | None = None) -> Condition:
         """The answer with its words: `text`, and the facts that the expression looks at."""
+        if (expression, text) not in self._conditions:
+            self._conditions[expression, text] = self._condition(expression, text)
+        return self._conditions[expression, text]
+
+    def _condition(self, expression: Expression, text: str | None) -> Condition:
         words = "; ".join(_fact_words(name, self.known) for name in sorted(expression.names) if name != "outcomes")
         if "outcomes" in expression.names:
             words = "; ".join(f"{o['rule_id']}: {o['outcome']}" for o in self.known.get("outcomes", ()))
@@ -88,10 +97,9 @@ def find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
 
     `discovered_on` is the day that decides whether a rule is in force.
     """
-    residents = rule.row.residents
-    if residents is None:
+    if rule.residents is None:
         return _find(rule, ask, discovered_on)
-    if ask.known.get("residents_by_jurisdiction") is None:
+    if ask.places is None:
         found = _find(rule, ask, discovered_on)
         if found.outcome == "not_triggered":
             return found
@@ -99,7 +107,7 @@ def find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
         return Finding("needs_facts", (*found.because, f"{where}: unknown"), (*found.missing, where))
     counted = counted_places(rule, ask)
     if not counted:
-        return Finding("not_triggered", (f"No residents of {', '.join(residents.within)} are affected.",))
+        return Finding("not_triggered", (f"No residents of {', '.join(sorted(rule.residents.within))} are affected.",))
     findings = [_find(rule, _at(rule, ask, place), discovered_on, place) for place in counted]
     strongest = max(RANK[finding.outcome] for finding in findings)
     return Finding(
@@ -113,14 +121,12 @@ def find(rule: Rule, ask: Asking, discovered_on: date) -> Finding:
 
 def counted_places(rule: Rule, ask: Asking) -> list[str]:
     """The places with residents that a rule per jurisdiction speaks of, of those that are known."""
-    residents, places = rule.row.residents, ask.known.get("residents_by_jurisdiction") or {}
-    if residents is None:
+    residents = rule.residents
+    if residents is None or not ask.places:
         return []
-    return [
-        place
-        for place in sorted(places)
-        if covers(residents.within, place) and upper(places[place]) > 0 and not covers(residents.outside, place)
-    ]
+    if residents.single is not None:  # most rules speak of one state
+        return [residents.single] if residents.single in ask.places else []
+    return [place for place in ask.places if residents.counts(place)]
 
 
 def _at(rule: Rule, ask: Asking, place: str) -> Asking:
@@ -148,8 +154,8 @@ def _find(rule: Rule, ask: Asking, discovered_on: date, place: str | None = None
     if rule.applies is not None:
         conditions.append(ask.condition(rule.applies, row.applies_text))
     conditions.append(ask.condition(rule.trigger))
-    if row.elements is not None:
-        conditions.append(_elements(row.elements.triggering + row.elements.needs_legal, ask.known))
+    if rule.elements is not None:
+        conditions.append(_elements(rule.elements, ask))
     if rule.threshold is not None:
         conditions.append(_threshold(rule.threshold, ask.known, place))
 
@@ -200,7 +206,7 @@ def _weigh(rule: Rule, ask: Asking, words: tuple[str, ...], discovered_on: date)
         return Finding(outcome, (*words, text), tuple(missing), is_near=True)
     # An open question for counsel goes to counsel: what is not known to be settled is not settled.
     counsel = [remark.text for remark in rule.needs_legal if ask.holds(remark.when) is not False]
-    if row.elements is not None and not _listed(row.elements.triggering, ask.known):
+    if rule.elements is not None and rule.elements.triggering.isdisjoint(ask.types):
         counsel.append("Only counsel can say whether the law lists these data types.")
     if counsel:
         return Finding("needs_legal", (*words, *doubts, *counsel), tuple(missing))
@@ -243,19 +249,10 @@ def _threshold(threshold: Threshold, known: Mapping[str, Any], place: str | None
     return Condition(ends.pop(), words) if len(ends) == 1 else Condition(None, words, (name,))
 
 
-def _elements(listed: tuple[str, ...], known: Mapping[str, Any]) -> Condition:
-    if known.get("data_types") is None:
+def _elements(elements: Elements, ask: Asking) -> Condition:
+    if ask.known.get("data_types") is None:
         return Condition(None, "data_types: unknown", ("data_types",))
-    return Condition(_listed(listed, known), _fact_words("data_types", known))
-
-
-def _listed(listed: tuple[str, ...], known: Mapping[str, Any]) -> bool:
-    return not frozenset(known.get("data_types") or ()).isdisjoint(listed)
-
-
-def covers(codes: tuple[str, ...], place: str) -> bool:
-    """Whether a place is one of these codes or lies in one: `US` covers `US-CA`."""
-    return any(place == code or place.startswith(f"{code}-") for code in codes)
+    return Condition(not elements.listed.isdisjoint(ask.types), _fact_words("data_types", ask.known))
 
 
 def _fact_words(name: str, known: Mapping[str, Any]) -> str:

@@ -7,8 +7,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.contract_notices import ContractClause
-from domain.obligation_findings import Asking, covers, upper
-from domain.obligation_rules import catalogue
+from domain.obligation_findings import Asking, upper
+from domain.obligation_rules import catalogue, covers
 
 MAINTAINER_ROLES = frozenset({"processor", "business_associate"})
 OWNER_ROLES = frozenset({"controller", "covered_entity"})

@@ -4,7 +4,7 @@ Whoever adds a law adds a row there, or to a file of data/obligations/. The gram
 the structs here are what the evaluation reads, with every expression compiled and its names checked.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from domain.expressions import Expression, compile_expression
 from domain.facts import FACTS
-from domain.obligation_rows import SUBJECT_NAMES, CatalogueRow, LimitRow, RemarkRow, RuleRow
+from domain.obligation_rows import SUBJECT_NAMES, CatalogueRow, ElementsRow, LimitRow, RemarkRow, ResidentsRow, RuleRow
 from domain.shipped import shipped, shipped_names
 from domain.statutes import rows_of
 
@@ -76,6 +76,30 @@ class Threshold(Struct, frozen=True, kw_only=True):
         return f"fewer than {self.fewer_than}"
 
 
+class Residents(Struct, frozen=True):
+    """Whose residents a rule counts: ISO 3166 codes, less some."""
+
+    within: frozenset[str]
+    outside: frozenset[str]
+    single: str | None  # the one subdivision that is counted, where it is one
+
+    def counts(self, place: str) -> bool:
+        """Whether a place is one of the codes or lies in one: `US` counts `US-CA`."""
+        return covers(self.within, place) and not covers(self.outside, place)
+
+
+def covers(codes: Set[str], place: str) -> bool:
+    """Whether a place (ISO 3166-1 or -2) is one of these codes or lies in a country that is."""
+    return place in codes or place.partition("-")[0] in codes
+
+
+class Elements(Struct, frozen=True):
+    """The element test of a statute. `listed` are the types that trigger and those that only counsel can place."""
+
+    triggering: frozenset[str]
+    listed: frozenset[str]
+
+
 class Remark(Struct, frozen=True):
     """A condition and the sentence it adds."""
 
@@ -87,6 +111,9 @@ class Rule(Struct, frozen=True, kw_only=True):
     """A rule ready to run. Field by field the row, expressions compiled."""
 
     row: RuleRow
+    id: str  # such as `OB-S-1`
+    residents: Residents | None
+    elements: Elements | None
     asks: Expression | None
     applies: Expression | None
     trigger: Expression
@@ -101,11 +128,6 @@ class Rule(Struct, frozen=True, kw_only=True):
     expressed: frozenset[str]  # names that the expressions look at
     names: frozenset[str]  # these and what thresholds, elements and places look at: all that may decide
 
-    @property
-    def id(self) -> str:
-        """The rule's id, such as `OB-S-1`."""
-        return self.row.id
-
 
 class Catalogue(Struct, frozen=True, kw_only=True):
     """All rules in the order they run, and the two durations that concern all of them."""
@@ -115,7 +137,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     guideline: str  # from discovery, where the law gives no figure and the tenant sets none
     rules: tuple[Rule, ...]
     sectors: Mapping[str, str]
-    territories: Mapping[str, tuple[str, ...]]
+    territories: Mapping[str, frozenset[str]]
 
     def get(self, rule_id: str) -> Rule | None:
         """The rule with this id, None when there is none."""
@@ -152,7 +174,7 @@ def load(content: Any) -> Catalogue:
         guideline=row.guideline,
         rules=tuple(_compile(rule) for rule in row.rules),
         sectors=row.sectors,
-        territories=row.territories,
+        territories={name: frozenset(codes) for name, codes in row.territories.items()},
     )
 
 
@@ -166,6 +188,9 @@ def _compile(row: RuleRow) -> Rule:
     expressed = frozenset(name for expression in deciding if expression for name in expression.names)
     return Rule(
         row=row,
+        id=row.id,
+        residents=_residents(row.residents),
+        elements=_elements(row.elements),
         asks=asks,
         applies=applies,
         trigger=trigger,
@@ -188,6 +213,17 @@ def _compile(row: RuleRow) -> Rule:
         | ({"data_types"} if row.elements else frozenset())
         | ({"residents_by_jurisdiction"} if row.residents else frozenset()),
     )
+
+
+def _residents(row: ResidentsRow | None) -> Residents | None:
+    if row is None:
+        return None
+    single = row.within[0] if len(row.within) == 1 and "-" in row.within[0] and not row.outside else None
+    return Residents(frozenset(row.within), frozenset(row.outside), single)
+
+
+def _elements(row: ElementsRow | None) -> Elements | None:
+    return Elements(frozenset(row.triggering), frozenset(row.triggering + row.needs_legal)) if row else None
 
 
 NAMES = frozenset(FACTS) | SUBJECT_NAMES.keys()

@@ -57,7 +57,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """What all rules of one evaluation share."""
+    """What all rules of one evaluation share. `discovered_on` is the day that decides whether a rule is in force."""
 
     facts: Mapping[str, Any]
     instants: Instants
@@ -65,15 +65,15 @@ class Terms(Struct, frozen=True, kw_only=True):
     calendar: Calendar
     stale_after: str
     guideline: str
+    discovered_on: date
 
-    @property
-    def discovered_on(self) -> date:
-        """The day of discovery in the tenant's zone or in UTC, the later one: a new rule rather early than late."""
-        discovered_at = self.instants["discovered_at"]
-        if discovered_at is None:
-            raise ValueError("obligations need the instant of discovery")
-        local = discovered_at.astimezone(self.calendar.zone)
-        return max(discovered_at.astimezone(UTC).date(), local.date())
+
+def _day_of_discovery(instants: Instants, calendar: Calendar) -> date:
+    """The day of discovery in the tenant's zone or in UTC, the later one: a new rule rather early than late."""
+    discovered_at = instants["discovered_at"]
+    if discovered_at is None:
+        raise ValueError("obligations need the instant of discovery")
+    return max(discovered_at.astimezone(UTC).date(), discovered_at.astimezone(calendar.zone).date())
 
 
 def evaluate(
@@ -111,6 +111,7 @@ def evaluate(
         calendar=calendar,
         stale_after=shipped.stale_after,
         guideline=guideline or shipped.guideline,
+        discovered_on=_day_of_discovery(instants, calendar),
     )
     wanted = None if everything else frozenset(stored)
     if rules is not None:
@@ -162,17 +163,26 @@ def _run(
     known_events = sorted(name for name, instant in terms.instants.items() if instant is not None)
     whole, each = parties({**terms.facts, "known_events": known_events}, clients, organisation)
     outcomes: list[Outcome] = []
-    for rule in rules:
+    for rule in rules if wanted is None else _speaking(rules, wanted, whole, each):
         if rule.row.status == "pending":
             continue
-        earlier = [_as_variable(o) for o in outcomes if o.rule_id in rule.row.after]
+        earlier = [_as_variable(o) for o in outcomes if o.rule_id in rule.row.after] if rule.row.after else []
+        clock: Timing | None = None  # the same for all parties
         for party in each if rule.row.per == "client" and each else (whole,):
             if wanted is not None and rule.id not in wanted and _keeps_silent(rule, party.ask):
                 continue
             ask = party.ask.also(outcomes=earlier) if rule.row.after else party.ask
-            outcome = _outcome(rule, Party(party.client, ask), terms)
+            clock = clock or timing(rule.clock, terms.instants, terms.calendar)
+            outcome = _outcome(rule, Party(party.client, ask), clock, terms)
             outcomes.append(outcome if wanted is not None else _with_deciding(outcome, rule, ask))
     return tuple(outcomes)
+
+
+def _speaking(rules: tuple[Rule, ...], wanted: frozenset[str], whole: Party, each: list[Party]) -> list[Rule]:
+    """The rules that are worth a closer look: of an early incident, where nearly all keep silent, a handful."""
+    parties = (whole, *each)
+    loud = {asks: any(party.ask.holds(asks) for party in parties) for asks in {rule.asks for rule in rules} if asks}
+    return [rule for rule in rules if rule.asks is None or loud[rule.asks] or rule.id in wanted]
 
 
 def _with_deciding(outcome: Outcome, rule: Rule, ask: Asking) -> Outcome:
@@ -184,13 +194,12 @@ def _keeps_silent(rule: Rule, ask: Asking) -> bool:
     """Whether a rule has nothing to say yet, or nothing at all: it waits for other answers, or counts nobody."""
     if rule.asks is not None and ask.holds(rule.asks) is not True:
         return True
-    places_known = ask.known.get("residents_by_jurisdiction") is not None
-    return rule.row.residents is not None and places_known and rule.asks is not None and not counted_places(rule, ask)
+    counts = rule.asks is not None and rule.residents is not None and ask.places is not None
+    return counts and not counted_places(rule, ask)
 
 
-def _outcome(rule: Rule, party: Party, terms: Terms) -> Outcome:
+def _outcome(rule: Rule, party: Party, clock: Timing, terms: Terms) -> Outcome:
     finding = find(rule, party.ask, terms.discovered_on)
-    clock = timing(rule.clock, terms.instants, terms.calendar)
     notice: Notice | None = None
     if rule.row.contract and finding.outcome == "required":
         clauses = party.client.clauses if party.client else ()
