@@ -18,6 +18,7 @@ from app.answers import Answer, Page
 from app.authentication import Principal, wall
 from app.database import Db
 from app.idempotency import AnsweredElsewhere, IdempotencyKey, InFlight, find_answer, idempotency_key, store_answer
+from app.reading import Reader, Shape, Slice, page_of
 from app.refused import record_refusal
 from app.secrets import Claim
 from app.sign_in import SignIn
@@ -60,6 +61,15 @@ class CallOfRequest:
         """Whether the caller asks for CSV."""
         return "text/csv" in self.request.headers.get("accept", "")
 
+    @property
+    def shape(self) -> Shape | None:
+        """What a list is to show instead of its summaries; None for the usual."""
+        return None
+
+    def show(self, found: Slice, noun: str, reader: Reader) -> Page:
+        """The rows of a list as this door answers them."""
+        return page_of(found, noun, reader)
+
     async def write(self, operation: str | None, use_case: UseCase, *, body_digest: bytes | None = None) -> Response:
         """Do `use_case` in one transaction and answer what it returned.
 
@@ -78,7 +88,7 @@ class CallOfRequest:
                 stored = await find_answer(db, principal, key, self.vault)
                 if stored is not None:
                     return stored
-            _check(operation, principal)
+            check_operation(operation, principal)
             await wall(db, principal)
             given = await use_case(db, principal)
             if key:
@@ -104,7 +114,7 @@ class CallOfRequest:
 
         async def work(db: Db) -> str | bytes | Page | Answer | Response | None:
             principal, _ = await self._keeper.authenticate(db, self.request)
-            _check(operation, principal)
+            check_operation(operation, principal)
             await wall(db, principal)
             return await query(db, principal)
 
@@ -125,7 +135,7 @@ class CallOfRequest:
 
         async def work(db: Db) -> Principal:
             principal, _ = await self._keeper.authenticate(db, self.request)
-            _check(operation, principal)
+            check_operation(operation, principal)
             return principal
 
         return await self.database.run(self.tenant_id, work, read_only=True)
@@ -161,6 +171,7 @@ def respond(given: Answer) -> Response:
     return Response(given.body, given.status, given.headers, None if given.body is None else JSON)
 
 
-def _check(operation: str | None, principal: Principal) -> None:
+def check_operation(operation: str | None, principal: Principal) -> None:
+    """Raise Forbidden when none of the caller's roles could ever allow this row of the permission table."""
     if operation is not None and not may_ever(operation, principal.roles, principal.kind):
         raise Forbidden(f"None of your roles allows `{operation}`. The permission table says which do.")

@@ -1,6 +1,6 @@
 """Answering a list: summaries by page, parts on request, CSV by `Accept`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -17,11 +17,12 @@ from app.authentication import Principal
 from app.database import Db
 from app.incidents import visible_incident
 from app.listing import csv_of
-from app.reading import Shape, read_page
+from app.reading import Shape, read_slice
 from domain.refusals import InputError, Invalid
 from domain.words import words
 
 CSV = "text/csv; charset=utf-8"
+Narrow = Callable[[Db, Principal, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 def plain_filters(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,18 +62,24 @@ async def answer_page(
     limit: int = 50,
     shape: Shape | None = None,
     incident: UUID | str | None = None,
+    narrow: Narrow | None = None,
 ) -> Response:
     """One page of `noun` in the shape of `model`, as JSON or, when the caller accepts it, as CSV.
 
-    `incident` limits it to what belongs to that one; NotFound when the caller may not see it.
+    `incident` limits it to what belongs to that one; NotFound when the caller may not see it. `narrow` sees who asks:
+    it gives the filters to use, or refuses.
     """
-    wanted = shape or shape_of(model, noun)
+    wanted = call.shape or shape or shape_of(model, noun)
     bound = plain_filters(filters)
 
     async def query(db: Db, principal: Principal) -> Page | Response:
         if incident is not None:
             bound["incident"] = await visible_incident(db, incident)
-        page = await read_page(db, noun, wanted, bound, principal, call.vault, sort=sort, cursor=cursor, limit=limit)
+        allowed = bound if narrow is None else await narrow(db, principal, bound)
+        found = await read_slice(
+            db, noun, wanted, allowed, principal, call.vault, sort=sort, cursor=cursor, limit=limit
+        )
+        page = call.show(found, noun, principal)
         if not call.wants_csv:
             return page
         items = orjson.loads(page.body)["items"]

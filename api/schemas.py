@@ -1,7 +1,6 @@
 """The OpenAPI document: FastAPI's, put right where it would tell callers something untrue."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -117,13 +116,3 @@ def _put_right(method: str, operation: dict[str, Any]) -> None:
 def text(api: FastAPI) -> str:
     """The document as it is committed: sorted only where the framework is, indented, with a last newline."""
     return json.dumps(openapi(api), indent=2, ensure_ascii=False) + "\n"
-
-
-def export(api: FastAPI, path: Path, *, check: bool = False) -> bool:
-    """Write the document to `path`, or with `check` only compare. The result says whether it was up to date."""
-    wanted = text(api)
-    is_current = path.exists() and path.read_text(encoding="utf-8") == wanted
-    if not is_current and not check:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted, encoding="utf-8")
-    return is_current

@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import errors, health, problems, reference, schemas
 from api.doorkeeper import Doorkeeper
+from api.graphql import routes as graph
 from api.health import Readiness
 from api.middleware import Door
 from api.rest import ROUTERS
@@ -73,7 +74,7 @@ def create_api(
     )
     api.state.settings = settings
     # Appended as they are: including a router would wrap each of its routes once more.
-    for router in ROUTERS if routers is None else routers:
+    for router in [*ROUTERS, graph.routes] if routers is None else routers:
         api.router.routes.extend(router.routes)
     api.router.routes.extend([*health.ROUTES, *problems.ROUTES, *reference.ROUTES])
     errors.install(api)

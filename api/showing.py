@@ -9,13 +9,12 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from api.calls import CallOfRequest
-from api.lists import CSV, plain_filters
+from api.lists import answer_page
 from api.shapes import shape_of
-from app.answers import Answer, Page, answer
+from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.listing import csv_of
-from app.reading import read_one, read_page
+from app.reading import read_one
 from app.rights import require_inside
 from domain.refusals import NotFound
 
@@ -60,25 +59,16 @@ async def listed(
 
     Raises NotFound when `parent` (noun, model, id) is given and is nothing that the caller may see.
     """
-    wanted = shape_of(model, noun)
 
-    async def query(db: Db, principal: Principal) -> Page | Response:
-        bound = plain_filters(filters)
-        if narrow is not None:
-            bound = narrow(principal, bound)
-        if (
-            parent is not None
-            and await read_one(db, parent[0], shape_of(parent[1], parent[0]), parent[2], principal) is None
-        ):
-            raise NotFound
-        page = await read_page(db, noun, wanted, bound, principal, call.vault, cursor=cursor, limit=limit)
-        if not call.wants_csv:
-            return page
-        headers = {"Link": call.next_link(page.next_cursor)} if page.next_cursor else None
-        text = csv_of(orjson.loads(page.body)["items"], [part[0] for part in wanted.parts])
-        return Response(text, 200, headers, CSV)
+    async def narrowed(db: Db, principal: Principal, bound: dict[str, Any]) -> dict[str, Any]:
+        found = bound if narrow is None else narrow(principal, bound)
+        if parent is not None:
+            name, of, id = parent
+            if await read_one(db, name, shape_of(of, name), id, principal) is None:
+                raise NotFound
+        return found
 
-    return await call.read(operation, query)
+    return await answer_page(call, operation, noun, model, filters, cursor=cursor, limit=limit, narrow=narrowed)
 
 
 def inside(principal: Principal, filters: dict[str, Any]) -> dict[str, Any]:

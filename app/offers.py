@@ -5,6 +5,7 @@ Here each is matched with the caller by the very function that the writes enforc
 the same text, so nearly every match is remembered.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
@@ -20,20 +21,37 @@ _END = ', "@@": 0}'
 _decode = msgspec.json.Decoder(list[Verdict]).decode
 
 
-def show_offers(text: str, roles: frozenset[str], person_id: UUID | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How offers are told: under which key, and which members of each in which order (None: all)."""
+
+    key: str = "allowed_transitions"
+    members: tuple[str, ...] | None = None
+
+
+IN_FULL = Telling()
+
+
+def show_offers(text: str, roles: frozenset[str], person_id: UUID | None, telling: Telling = IN_FULL) -> str:
     """The JSON text with every list of stored verdicts replaced by what this caller may do."""
+    shown_as = f'"{telling.key}":'
+    if shown_as != _KEY:
+        text = text.replace(f"{_KEY}[]", f"{shown_as}[]")
     first, *framed = text.split(_BEGIN)
     if not framed:
         return text
     parts = [first]
     for piece in framed:
         stored, _, rest = piece.partition(_END)
-        parts += (_KEY, _shown(stored, roles, person_id), rest)
+        parts += (shown_as, _shown(stored, roles, person_id, telling.members), rest)
     return "".join(parts)
 
 
 @lru_cache(maxsize=16_384)
-def _shown(stored: str, roles: frozenset[str], person_id: UUID | None) -> str:
+def _shown(stored: str, roles: frozenset[str], person_id: UUID | None, members: tuple[str, ...] | None) -> str:
     kind = "person" if person_id is not None else "service_account"
     actor = Actor(kind=kind, id=person_id or SYSTEM_ID, roles=roles)  # type: ignore[arg-type]
-    return orjson.dumps([shown(judged, actor) for judged in _decode(stored)]).decode()
+    offers = [shown(judged, actor) for judged in _decode(stored)]
+    if members is not None:
+        offers = [{name: offer[name] for name in members} for offer in offers]
+    return orjson.dumps(offers).decode()

@@ -9,7 +9,7 @@ names of filters, never by values. Row-level security decides which rows exist; 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -17,8 +17,8 @@ from uuid import UUID
 
 from app.answers import Page
 from app.database import Db
-from app.offers import show_offers
-from app.paging import LIMIT_DEFAULT, LIMIT_MAX, Position, cursors
+from app.offers import IN_FULL, Telling, show_offers
+from app.paging import LIMIT_DEFAULT, LIMIT_MAX, Cursors, Position, cursors
 from app.pinned_texts import mark, show_pinned
 from app.secrets import Vault
 from domain.refusals import InputError, Invalid
@@ -116,14 +116,25 @@ class Noun:
     sort: str = ""  # the usual one; a leading minus means descending
     groups: Mapping[str, str] = field(default_factory=dict)
     clocked: bool = False  # shows deadlines, so a page says what time it is
+    identity: str = ""  # what follows the name in a global id; the key, unless it is unique only within another thing
+
+    @property
+    def label(self) -> str:
+        """The name of the type in global ids and in the graph: `timeline_event` is TimelineEvent."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
 
 
 NOUNS: dict[str, Noun] = {}
 
 
 def declare(noun: Noun) -> Noun:
-    """Make a noun known to the relations of others."""
+    """Make a noun known to the relations of others. Each has a global id and can say what it is."""
     assert noun.name not in NOUNS, f"{noun.name} is declared twice"
+    every = {
+        "global_id": Field(f"'{noun.label}:'||{noun.identity or noun.key}"),
+        "__typename": Field(f"'{noun.label}'::text"),
+    }
+    noun = replace(noun, fields={**noun.fields, **every})
     NOUNS[noun.name] = noun
     return noun
 
@@ -286,30 +297,52 @@ async def read_tally(
 
 
 async def read_one(
-    db: Db, noun: str, wanted: Shape, id: UUID | str, reader: Reader, *, by: str = "", now: datetime | None = None
+    db: Db,
+    noun: str,
+    wanted: Shape,
+    id: UUID | str | int,
+    reader: Reader,
+    *,
+    by: str = "",
+    now: datetime | None = None,
+    telling: Telling = IN_FULL,
 ) -> str | None:
     """One row as JSON text, or None when there is none that the reader may see. `by` names a filter to find it with."""
     sql, bound = _compile_one(noun, wanted, _deciding(reader.roles), by)
     text: str | None = await db.value(sql, *_values(bound, reader, now, {"id": id}))
-    return None if text is None else await _shown(db, text, reader)
+    return None if text is None else await _shown(db, text, reader, telling)
 
 
 async def read_all(
-    db: Db, noun: str, wanted: Shape, filters: Mapping[str, Any], reader: Reader, *, now: datetime | None = None
+    db: Db,
+    noun: str,
+    wanted: Shape,
+    filters: Mapping[str, Any],
+    reader: Reader,
+    *,
+    now: datetime | None = None,
+    telling: Telling = IN_FULL,
 ) -> str:
     """A bounded list as the text of a JSON array, in the noun's usual order."""
     given = {name: value for name, value in filters.items() if value is not None}
     sql, bound = _compile_page(noun, wanted, _deciding(reader.roles), _counted(noun, given), NOUNS[noun].sort, False)
     values = _spread(noun, given) | {"limit": LIST_MAX}
     items = ",".join([row[0] for row in await db.fetch(sql, *_values(bound, reader, now, values))])
-    return f"[{await _shown(db, items, reader)}]"
+    return f"[{await _shown(db, items, reader, telling)}]"
 
 
 async def read_matching(
-    db: Db, noun: str, wanted: Shape, filters: Mapping[str, Any], reader: Reader, *, now: datetime | None = None
+    db: Db,
+    noun: str,
+    wanted: Shape,
+    filters: Mapping[str, Any],
+    reader: Reader,
+    *,
+    now: datetime | None = None,
+    telling: Telling = IN_FULL,
 ) -> str | None:
     """The one row that matches, as JSON text, for things whose key is unique only within another; None without one."""
-    text = await read_all(db, noun, wanted, filters, reader, now=now)
+    text = await read_all(db, noun, wanted, filters, reader, now=now, telling=telling)
     return text[1:-1] or None
 
 
@@ -327,6 +360,40 @@ async def read_page(
     now: datetime | None = None,
 ) -> Page:
     """One page. Raises Invalid for a cursor of another list, a sort or a limit that there is not."""
+    now = now or datetime.now(UTC)
+    found = await read_slice(db, noun, wanted, filters, reader, vault, sort=sort, cursor=cursor, limit=limit, now=now)
+    return page_of(found, noun, reader)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows of one page as JSON text, their offers not matched with a reader yet, and where each of them stands."""
+
+    items: list[str]
+    positions: list[Position]
+    marks: Cursors
+    continues: bool
+    now: datetime
+
+    def cursor(self, row: int) -> str:
+        """The cursor that continues after this row."""
+        return self.marks.write(self.positions[row])
+
+
+async def read_slice(
+    db: Db,
+    noun: str,
+    wanted: Shape,
+    filters: Mapping[str, Any],
+    reader: Reader,
+    vault: Vault,
+    *,
+    sort: str | None = None,
+    cursor: str | None = None,
+    limit: int = LIMIT_DEFAULT,
+    now: datetime | None = None,
+) -> Slice:
+    """The rows of one page. Raises as `read_page` does."""
     kind, sort, now = NOUNS[noun], sort or NOUNS[noun].sort, now or datetime.now(UTC)
     if sort.lstrip("-") not in kind.sorts or sort.startswith("--") or not 1 <= limit <= LIMIT_MAX:
         allowed = ", ".join(kind.sorts)
@@ -341,11 +408,23 @@ async def read_page(
         values |= {"value": start.value, "key": start.id}
     await _plan_for(db, noun, given)
     rows = await db.fetch(sql, *_values(bound, reader, now, values))
-    following = marks.write(Position(rows[limit - 1][1], rows[limit - 1][2])) if len(rows) > limit else None
-    items = await _shown(db, ",".join([row[0] for row in rows[:limit]]), reader)
-    clock = f',"server_time":"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"' if kind.clocked else ""
-    mark = f'"{following}"' if following else "null"
-    return Page(f'{{"items":[{items}],"next_cursor":{mark}{clock}}}', following)
+    shown = rows[:limit]
+    positions = [Position(row[1], row[2]) for row in shown]
+    return Slice([await show_pinned(db, row[0]) for row in shown], positions, marks, len(rows) > limit, now)
+
+
+def page_of(found: Slice, noun: str, reader: Reader) -> Page:
+    """A page as REST answers it."""
+    following = found.cursor(-1) if found.continues else None
+    items = show_offers(",".join(found.items), reader.roles, reader.person_id)
+    clock = f',"server_time":"{server_time(found.now)}"' if NOUNS[noun].clocked else ""
+    after = f'"{following}"' if following else "null"
+    return Page(f'{{"items":[{items}],"next_cursor":{after}{clock}}}', following)
+
+
+def server_time(now: datetime) -> str:
+    """The clock that deadlines were compared with, as answers show it."""
+    return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 async def _plan_for(db: Db, noun: str, given: Mapping[str, Any]) -> None:
@@ -354,9 +433,9 @@ async def _plan_for(db: Db, noun: str, given: Mapping[str, Any]) -> None:
         await db.execute("set local plan_cache_mode = force_custom_plan")
 
 
-async def _shown(db: Db, text: str, reader: Reader) -> str:
+async def _shown(db: Db, text: str, reader: Reader, telling: Telling = IN_FULL) -> str:
     """The answer of the database with what it leaves to us: texts of playbooks, and transitions as the reader may."""
-    return await show_pinned(db, show_offers(text, reader.roles, reader.person_id))
+    return await show_pinned(db, show_offers(text, reader.roles, reader.person_id, telling))
 
 
 def _values(bound: Sequence[str], reader: Reader, now: datetime | None, values: Mapping[str, Any]) -> list[Any]:

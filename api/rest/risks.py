@@ -11,15 +11,14 @@ from starlette.responses import Response
 
 from api.calls import Call
 from api.fields import In, Instant, JsonObject, Name, Out, Reason, Text, Word
-from api.lists import CSV, plain_filters
+from api.lists import answer_page
 from api.routing import declares, router
 from api.shapes import shape_of
 from api.showing import inside, listed, shown
-from app.answers import Answer, Page, answer
+from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.listing import csv_of
-from app.reading import read_matching, read_one, read_page, shape
+from app.reading import read_matching, read_one, shape
 from app.rights import require_inside
 from app.risks import RevisionRequest, decide_revision, read_proposal, revise_risk
 from domain.refusals import NotFound
@@ -276,20 +275,17 @@ async def revisions(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
     """Every revision of an entry, newest first. CSV by `Accept`."""
-    wanted, filters = shape_of(Revision, "risk_revision"), plain_filters({"risk": ref, "status": status})
 
-    async def query(db: Db, principal: Principal) -> Page | Response:
+    async def narrow(db: Db, principal: Principal, bound: dict[str, Any]) -> dict[str, Any]:
         require_inside(principal)
         if await read_one(db, "risk", REF, ref, principal) is None:
             raise NotFound
-        found = await read_page(db, "risk_revision", wanted, filters, principal, call.vault, cursor=cursor, limit=limit)
-        if not call.wants_csv:
-            return found
-        headers = {"Link": call.next_link(found.next_cursor)} if found.next_cursor else None
-        text = csv_of(orjson.loads(found.body)["items"], [part[0] for part in wanted.parts])
-        return Response(text, 200, headers, CSV)
+        return bound
 
-    return await call.read("risk.read", query)
+    filters = {"risk": ref, "status": status}
+    return await answer_page(
+        call, "risk.read", "risk_revision", Revision, filters, cursor=cursor, limit=limit, narrow=narrow
+    )
 
 
 @routes.get("/risks/{ref}/proposal", **declares("risk.read", answer=Proposal))

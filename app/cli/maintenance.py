@@ -79,12 +79,20 @@ def export_schemas(
     check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
     folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("openapi"),
 ) -> None:
-    """Write the OpenAPI document; its diff is the review of an API change."""
+    """Write openapi.json and schema.graphql; their diff is the review of an API change."""
     from secrets import token_urlsafe
 
-    path = folder / "openapi.json"
     settings = read_settings(context, secret_key=token_urlsafe(32))  # nothing is sealed; no file is made for it
-    is_current = door("api.schemas").export(door("api.server").create_api(settings), path, check=check)
-    if check and not is_current:
-        fail(f"{path} is not what the code says: run `make openapi` and commit it.", EXIT_REFUSED)
-    print(f"{path} is up to date." if is_current else f"{path} is written.")
+    texts = {
+        "openapi.json": door("api.schemas").text(door("api.server").create_api(settings)),
+        "schema.graphql": door("api.graphql.schema").text(),
+    }
+    for name, wanted in texts.items():
+        path = folder / name
+        is_current = path.exists() and path.read_text(encoding="utf-8") == wanted
+        if check and not is_current:
+            fail(f"{path} is not what the code says: run `make openapi` and commit it.", EXIT_REFUSED)
+        if not is_current:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted, encoding="utf-8")
+        print(f"{path} is up to date." if is_current else f"{path} is written.")

@@ -41,6 +41,10 @@ FIELDS: dict[str, Member] = {
     "discovered_by": Group({"id": Field("{t}.discovered_by_id"), "name": Field("{t}.discovered_by_name")}),
     "opened_by": Group({"kind": Field("{t}.opened_by_kind"), "id": Field("{t}.opened_by_id")}),
     "playbook": One("playbook", PLAYBOOK),
+    "clients": Many("client", "{t}.tenant_id = {p}.tenant_id and {t}.id = any({p}.client_ids)", "{t}.name, {t}.id"),
+    "evidence_count": Field(
+        "(select count(*) from evidence e where e.tenant_id = {t}.tenant_id and e.incident_id = {t}.id)"
+    ),
     "assignee": One("person", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.assignee_id"),
     "participants": Many("participant", OF_INCIDENT, "{t}.added_at, {t}.person_id", 500),
     "external_references": Many("external_reference", OF_INCIDENT, "{t}.added_at, {t}.id"),
@@ -144,6 +148,7 @@ declare(
 declare(
     Noun(
         name="participant",
+        identity="{t}.incident_id||':'||{t}.person_id",
         table="participants",
         key="{t}.person_id",
         fields=plain("person_id roles involvement added_by")

@@ -38,6 +38,7 @@ PROVING_EVENTS = (
 declare(
     Noun(
         name="timeline_event",
+        identity="{t}.stream_id||':'||{t}.seq",
         table="events",
         key="{t}.seq",
         key_type="integer",

@@ -26,6 +26,7 @@ RECORDED_STATE = (
 declare(
     Noun(
         name="step",
+        identity="{t}.incident_id||':'||{t}.id",
         table="step_runs",
         key="{t}.id",
         key_type="text",
@@ -66,6 +67,7 @@ declare(
 declare(
     Noun(
         name="action",
+        identity="{t}.incident_id||':'||{t}.id",
         table="action_runs",
         key="{t}.id",
         key_type="text",
@@ -99,6 +101,7 @@ declare(
 declare(
     Noun(
         name="document",
+        identity="{t}.incident_id||':'||{t}.id",
         table="documents",
         key="{t}.id",
         key_type="text",

@@ -1,0 +1,335 @@
+"""The root fields of a query: pages and single things from the read path, and what REST answers with one object.
+
+A page is the list of REST: its endpoint reads the filters and asks, in the shape that was selected. So a filter, a
+permission or a check that REST has, the graph has.
+"""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+from uuid import UUID
+
+import orjson
+from graphql import FieldNode, SelectionSetNode
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from api.calls import check_operation
+from api.graphql.calls import GraphCall, RootCall
+from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX, PAGED
+from api.graphql.selection import Fragments, NotExact, Wanted, fields_of, wanted
+from api.graphql.types import TARGETS, TYPES, GraphType, camel
+from api.rest import (
+    clients,
+    controls,
+    incidents,
+    keys,
+    me,
+    people,
+    playbooks,
+    risks,
+    service_accounts,
+    settings,
+    sources,
+    timeline,
+    tools,
+    work,
+)
+from app.authentication import Principal
+from app.database import Db
+from app.nouns.incidents import NUMBER
+from app.offers import Telling, show_offers
+from app.reading import NOUNS, Shape, Slice, read_matching, read_one, server_time
+from app.rights import require_inside
+from domain.refusals import InputError, Invalid, NotFound
+
+Endpoint = Callable[..., Awaitable[Any]]
+OF_LIST = frozenset({"call", "cursor", "limit", "sort", "expand"})
+GLOBAL = re.compile(r"([A-Z][A-Za-z]{2,40}):(\S{1,200})")
+
+
+def plain_id(text: str, label: str = "") -> str:
+    """The id within its kind: of a global id what follows the type, which has to be `label` where one is meant.
+
+    Raises NotFound for a global id of another type.
+    """
+    found = GLOBAL.fullmatch(text)
+    if found is None:
+        return text
+    if label and found[1] != label:
+        raise NotFound
+    return found[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A connection: the list that `endpoint` of REST answers, of things of type `of`."""
+
+    name: str
+    of: str
+    endpoint: Endpoint
+    doc: str
+    ids: Mapping[str, str]  # path parameter of the endpoint -> type that its global id names
+    filter: type[BaseModel]
+
+    @property
+    def sorts(self) -> Sequence[str]:
+        """What it may be sorted by."""
+        return tuple(NOUNS[TYPES[self.of].noun].sorts)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """One object as an endpoint of REST answers it, or a member of it."""
+
+    name: str
+    model: type[BaseModel]
+    endpoint: Endpoint
+    doc: str
+    arguments: Mapping[str, Any]
+    many: bool = False  # the endpoint answers {"items": [...]}, all of them
+
+
+def _page(name: str, of: str, endpoint: Endpoint, doc: str, **ids: str) -> Page:
+    hints = get_type_hints(endpoint, include_extras=True)
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(endpoint).parameters.values():
+        if parameter.name not in OF_LIST and parameter.name not in ids:
+            fields[parameter.name] = (hints[parameter.name], None)
+    config = ConfigDict(extra="forbid", frozen=True)
+    PAGED.add(name)
+    return Page(name, of, endpoint, doc, ids, create_model(f"{of}Filter", __config__=config, **fields))
+
+
+PAGES: dict[str, Page] = {
+    one.name: one
+    for one in (
+        _page("incidents", "Incident", incidents.page, "Incidents, newest number first."),
+        _page("timeline", "TimelineEvent", timeline.page, "The timeline of an incident.", incident_id="Incident"),
+        _page("clients", "Client", clients.list_clients, "Customers of the provider."),
+        _page("people", "Person", people.list_people, "People of the provider, and outside ones with a part."),
+        _page("risks", "Risk", risks.page, "The risk register."),
+        _page("riskRevisions", "RiskRevision", risks.revisions, "Changes of one risk, newest first.", ref="Risk"),
+        _page("tools", "Tool", tools.page, "The register of AI tools."),
+        _page("toolDecisions", "ToolDecision", tools.decisions, "Changes of tools, newest first."),
+        _page("keys", "Key", keys.list_keys, "Credentials, without their secrets."),
+        _page("serviceAccounts", "ServiceAccount", service_accounts.list_service_accounts, "Machines that call."),
+        _page("sources", "Source", sources.list_sources, "Systems that send alerts."),
+        _page("hookDeliveries", "HookDelivery", sources.list_deliveries, "What a source sent.", id="Source"),
+    )
+}
+WHOLES: dict[str, Whole] = {
+    one.name: one
+    for one in (
+        Whole("viewer", me.Me, me.me, "Who is asking, and what their roles could allow.", {}),
+        Whole("duties", work.Work, work.mine, "What waits for the caller, due first.", {}),
+        Whole(
+            "incidentCounts",
+            incidents.Counts,
+            incidents.counts,
+            "How many incidents there are.",
+            {"group_by": str | None},
+        ),
+        Whole("settings", settings.Settings, settings.settings, "The tenant's settings.", {}),
+        Whole("control", controls.Control, controls.read, "One control.", {"control_id": str}),
+        Whole("controls", controls.Control, controls.page, "The SOC 2 criteria.", {}, many=True),
+        Whole("playbook", playbooks.Playbook, playbooks.read, "A playbook, whole.", {"slug": str}),
+        Whole(
+            "riskProposal",
+            risks.Proposal,
+            risks.proposal,
+            "What an incident proposes for a risk.",
+            {"ref": str, "incident_id": str | None},
+        ),
+    )
+}
+
+
+INSIDE = frozenset({"client.read", "person.read", "risk.read"})
+"""What is none of the business of outside persons, whatever roles they hold for the incidents they were named for."""
+BY_ROW = frozenset({"Key", "Identity"})
+"""Types of which REST decides row by row who may read; their lists do, `node` does not find them."""
+
+
+def check_types(asked: Wanted, principal: Principal) -> None:
+    """Raise Forbidden when the selection reads a type that the caller may never read."""
+    for name in asked.types:
+        check_operation(TYPES[name].reads, principal)
+        if TYPES[name].reads in INSIDE:
+            require_inside(principal)
+
+
+def told(error: ValidationError) -> Invalid:
+    """Faults of arguments as pointers into them."""
+    faults = [
+        InputError("/" + "/".join(camel(str(part)) for part in one["loc"]), str(one["msg"])[:300])
+        for one in error.errors()
+    ]
+    return Invalid(f"{faults[0].pointer} {faults[0].reason}.", errors=faults[:20])
+
+
+def snake(name: str) -> str:
+    """dueAt is `due_at`."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda m: f"_{m[1].lower()}", name)
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+async def slice_of(graph: GraphCall, page: Page, arguments: Mapping[str, Any], shape: Shape, asked: Wanted) -> Slice:
+    """The rows of a page. `arguments` are named as in the graph. Raises Invalid, Forbidden, NotFound."""
+    check_types(asked, graph.principal)
+    first = arguments.get("first", FIRST_DEFAULT)
+    if first is None or not 1 <= first <= FIRST_MAX:
+        text = f"is 1 to {FIRST_MAX}"
+        raise Invalid(f"`first` {text}.", errors=[InputError("/first", text)])
+    given = {snake(name): value for name, value in (arguments.get("filter") or {}).items() if value is not None}
+    try:
+        read = page.filter.model_validate(given, strict=False)
+    except ValidationError as error:
+        raise told(error) from None
+    values: dict[str, Any] = {name: getattr(read, name) for name in page.filter.model_fields}
+    for name, label in page.ids.items():
+        values[name] = typed(page.endpoint, name, plain_id(arguments[camel(name)], label))
+    if "sort" in inspect.signature(page.endpoint).parameters:
+        values["sort"] = re.sub(r"(.+)_desc", r"-\1", arguments.get("sort") or "") or None
+    call = RootCall(graph, shape)
+    await page.endpoint(call, cursor=arguments.get("after"), limit=first, **values)
+    assert call.found is not None, f"{page.name} is answered by answer_page"
+    return call.found
+
+
+def typed(endpoint: Endpoint, name: str, text: str) -> Any:
+    """A parameter of an address as its endpoint takes it. Raises NotFound for what cannot be one."""
+    try:
+        return TypeAdapter(get_type_hints(endpoint)[name]).validate_python(text)
+    except ValidationError:
+        raise NotFound from None
+
+
+def nodes_of(given: SelectionSetNode | None, page: Page, fragments: Fragments, *, exact: bool) -> Wanted:
+    """What a connection's selection asks of its nodes, by `nodes` or by `edges`."""
+    sets: list[SelectionSetNode | None] = []
+    for one in fields_of(given, f"{page.of}Connection", fragments, exact=exact):
+        if one.name.value == "nodes":
+            sets.append(one.selection_set)
+        elif one.name.value == "edges":
+            edges = fields_of(one.selection_set, f"{page.of}Edge", fragments, exact=exact)
+            sets += [edge.selection_set for edge in edges if edge.name.value == "node"]
+    if exact and len(sets) > 1:
+        raise NotExact
+    return wanted(page.of, sets, fragments, exact=exact)
+
+
+def telling_of(asked: Wanted) -> Telling:
+    """How offers are told in an exact answer. Raises NotExact when two places choose differently."""
+    if len(asked.offers) > 1:
+        raise NotExact
+    return Telling("viewerCan", next(iter(asked.offers), None))
+
+
+def connection_text(
+    given: FieldNode, page: Page, found: Slice, telling: Telling, by: Principal, fragments: Fragments
+) -> str:
+    """The connection as JSON text, its nodes as the database wrote them."""
+    rows = [show_offers(row, by.roles, by.person_id, telling) for row in found.items]
+    parts = []
+    for one in fields_of(given.selection_set, f"{page.of}Connection", fragments, exact=True):
+        key, name = (one.alias or one.name).value, one.name.value
+        if name == "nodes":
+            text = f"[{','.join(rows)}]"
+        elif name == "edges":
+            text = f"[{','.join(_edge(one, page, row, found.cursor(n), fragments) for n, row in enumerate(rows))}]"
+        elif name == "pageInfo":
+            text = orjson.dumps(_picked(one, page_info(found), "PageInfo", fragments)).decode()
+        elif name == "serverTime":
+            text = f'"{server_time(found.now)}"'
+        else:
+            text = f'"{page.of}Connection"'
+        parts.append(f'"{key}":{text}')
+    return "{" + ",".join(parts) + "}"
+
+
+def _edge(given: FieldNode, page: Page, row: str, cursor: str, fragments: Fragments) -> str:
+    values = {"node": row, "cursor": f'"{cursor}"', "__typename": f'"{page.of}Edge"'}
+    chosen = fields_of(given.selection_set, f"{page.of}Edge", fragments, exact=True)
+    return "{" + ",".join(f'"{(one.alias or one.name).value}":{values[one.name.value]}' for one in chosen) + "}"
+
+
+def page_info(found: Slice) -> dict[str, Any]:
+    """Where the page ends and whether the list goes on."""
+    return {
+        "hasNextPage": found.continues,
+        "endCursor": found.cursor(-1) if found.items else None,
+        "startCursor": found.cursor(0) if found.items else None,
+        "hasPreviousPage": False,
+    }
+
+
+def _picked(given: FieldNode, values: Mapping[str, Any], type_name: str, fragments: Fragments) -> dict[str, Any]:
+    known = {**values, "__typename": type_name}
+    chosen = fields_of(given.selection_set, type_name, fragments, exact=True)
+    return {(one.alias or one.name).value: known[one.name.value] for one in chosen}
+
+
+# -- single things -----------------------------------------------------------------------------------------------------
+
+WITHIN = {"step": "id", "action": "id", "document": "id", "participant": "person", "timeline_event": "seq"}
+"""Nouns whose key is unique within an incident only: the filter that names the key."""
+
+
+def _key(text: str, kind: str) -> UUID | str | int | None:
+    """The key of a row as the database takes it; None for what cannot be one."""
+    try:
+        return UUID(text) if kind == "uuid" else int(text) if kind == "integer" else text
+    except ValueError:
+        return None
+
+
+async def thing_of(
+    graph: GraphCall, kind: GraphType, key: str, shape: Shape, asked: Wanted, telling: Telling
+) -> str | None:
+    """The thing that a key names, as JSON text; None where there is none. Raises Forbidden."""
+    return await graph.take(lambda db, by: read_thing(db, by, kind, key, shape, asked, telling))
+
+
+async def read_thing(
+    db: Db, by: Principal, kind: GraphType, key: str, shape: Shape, asked: Wanted, telling: Telling
+) -> str | None:
+    """As `thing_of`, in a transaction at hand."""
+    noun = NOUNS[kind.noun]
+    check_types(asked, by)
+    if kind.name == "Incident" and NUMBER.fullmatch(key):
+        return await read_one(db, "incident", shape, key, by, by="number", telling=telling)
+    if kind.noun not in WITHIN:
+        id = _key(key, noun.key_type)
+        return None if id is None else await read_one(db, kind.noun, shape, id, by, telling=telling)
+    first, _, rest = key.partition(":")
+    incident, inner = _key(first, "uuid"), _key(rest, noun.key_type)
+    if incident is None or inner is None:
+        return None
+    values = {"incident": incident, WITHIN[kind.noun]: inner}
+    return await read_matching(db, kind.noun, shape, values, by, telling=telling)
+
+
+async def whole_of(graph: GraphCall, root: Whole, arguments: Mapping[str, Any]) -> Any:
+    """What the endpoint of REST answers, as an object or a list. Raises what it raises."""
+    values = {name: arguments[camel(name)] for name in root.arguments if arguments.get(camel(name)) is not None}
+    for name, value in values.items():
+        values[name] = typed(root.endpoint, name, plain_id(value))
+    answered = orjson.loads((await root.endpoint(RootCall(graph), **values)).body)
+    return answered["items"] if root.many else answered
+
+
+def picked(asked: Wanted, type_name: str, value: Any) -> Any:
+    """What is wanted of an object that REST answered, keyed as the answer is to be."""
+    if isinstance(value, list):
+        return [picked(asked, type_name, one) for one in value]
+    if value is None:
+        return None
+    chosen: dict[str, Any] = {}
+    for key, (member, nested) in asked.parts.items():
+        inner = type_name if member == "__typename" else value[member]
+        chosen[key] = inner if nested is None else picked(nested, TARGETS[type_name, member], inner)
+    return chosen
