@@ -5,7 +5,7 @@ other stream goes through `append`. Sequence numbers count from 1 without a gap,
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from os import urandom
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,7 +14,7 @@ import orjson
 
 from app.database import Db
 from domain.actors import Actor
-from domain.timeline import GENESIS, SALT_BYTES, canonical, frame_hash, instant_text, text_digest
+from domain.timeline import GENESIS, SALT_BYTES, canonical_data, frame_hash, instant_text, text_digest
 
 Row = dict[str, Any]
 
@@ -91,7 +91,7 @@ def frames(
     seq, previous = head_seq, head_hash
     for event in events:
         seq += 1
-        text = canonical(plain(event.data))
+        text = canonical_data(event.data)
         salt = urandom(SALT_BYTES)
         row: Row = {
             "stream": stream,
@@ -109,11 +109,6 @@ def frames(
         row.update(tenant_id=str(tenant), hash=previous, salt=f"\\x{salt.hex()}", data=orjson.Fragment(text))
         rows.append(row)
     return rows
-
-
-def plain(data: Any) -> Any:
-    """`data` with ids and instants as the text that is stored and hashed."""
-    return orjson.loads(orjson.dumps(data, default=_as_text, option=orjson.OPT_PASSTHROUGH_DATETIME))
 
 
 async def append(
@@ -157,15 +152,3 @@ class _Told:
         self.kind = kind
         self.data = data
         self.occurred_at = occurred_at
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return instant_text(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)  # the driver's own subclass, which orjson does not know
-    if isinstance(value, frozenset | set):
-        return sorted(value)
-    raise TypeError(f"{type(value).__name__} has no place in an event")

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from app.authentication import Principal
 from app.database import Db
-from app.events import append, plain
+from app.events import append
 from app.ids import new_id
 from app.incidents import change_incident, incident_ref, visible_incident
 from app.reevaluation import queue_reevaluation
@@ -36,6 +36,7 @@ from domain.risk_updates import (
     with_approver,
 )
 from domain.risks import REASON_AT_LEAST, Counts, Revision, Risk, proposal, revise
+from domain.timeline import plain
 
 KINDS = {"accepted": "risk.revised", "proposed": "risk.revision_proposed", "rejected": "risk.revision_rejected"}
 

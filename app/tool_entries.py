@@ -15,9 +15,10 @@ from msgspec import structs
 
 from app.database import Database, Db
 from app.due_work import Claim, finish
-from app.events import append, plain
+from app.events import append
 from app.reevaluation import queue_reevaluation
 from domain.actors import SYSTEM, Actor
+from domain.timeline import plain
 from domain.tools import Assessment, Decision, Entry, Row, Tool, announce_overdue, name_key
 
 REVIEW = "tool_review"  # the kind of due work that announces a late review

@@ -5,7 +5,7 @@ the digest stays in the frame and the chain still verifies.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID
@@ -23,6 +23,8 @@ INTEGER_MAX: Final = 2**53 - 1  # beyond it JSON readers that use doubles disagr
 DEPTH_MAX: Final = 100
 
 PLAIN: Final = frozenset({str, bool, type(None)})
+SETS: Final = frozenset({set, frozenset})
+AS_TEXT: Final = (str, UUID, datetime, date)  # enums of text among them
 
 
 class NotCanonical(ValueError):
@@ -54,6 +56,36 @@ def canonical(value: Json) -> bytes:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError as error:  # a lone surrogate
         raise NotCanonical(str(error)) from None
+
+
+def canonical_data(data: Any) -> bytes:
+    """The data of an event as canonical JSON: ids and instants as the text that is stored, sets as sorted lists.
+
+    Raises NotCanonical.
+    """
+    if _needs_utf16_order(data, 0, AS_TEXT):
+        return canonical(plain(data))
+    try:
+        return orjson.dumps(data, default=_as_text, option=orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise NotCanonical(str(error)) from None
+
+
+def plain(data: Any) -> Any:
+    """`data` with ids and instants as the text that is stored and hashed."""
+    return orjson.loads(orjson.dumps(data, default=_as_text, option=orjson.OPT_PASSTHROUGH_DATETIME))
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)  # the driver's own subclass, which orjson does not know
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} has no place in an event")
 
 
 def instant_text(instant: datetime) -> str:
@@ -161,7 +193,7 @@ def _hash_of(frame: Frame) -> str:
     )
 
 
-def _needs_utf16_order(value: Json, depth: int) -> bool:
+def _needs_utf16_order(value: Json, depth: int, typed: tuple[type, ...] = ()) -> bool:
     """Checks `value` all the way down; whether sorting keys by code point may differ from RFC 8785's UTF-16 order."""
     kind = type(value)
     if kind in PLAIN:
@@ -179,14 +211,16 @@ def _needs_utf16_order(value: Json, depth: int) -> bool:
                 raise NotCanonical(f"a key is text, not {type(key).__name__}")
             if not key.isascii():
                 utf16 = True
-            if type(item) not in PLAIN and _needs_utf16_order(item, depth + 1):
+            if type(item) not in PLAIN and _needs_utf16_order(item, depth + 1, typed):
                 utf16 = True
         return utf16
-    if kind is list or kind is tuple:
+    if kind is list or kind is tuple or (typed and kind in SETS):
         for item in value:
-            if type(item) not in PLAIN and _needs_utf16_order(item, depth + 1):
+            if type(item) not in PLAIN and _needs_utf16_order(item, depth + 1, typed):
                 utf16 = True
         return utf16
+    if typed and isinstance(value, typed):
+        return False
     raise NotCanonical(f"{kind.__name__} has no canonical form")
 
 

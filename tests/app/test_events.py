@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from app.database import Database, Db
-from app.events import append, frames, lock_head, plain
+from app.events import append, frames, lock_head
 from domain.actors import SYSTEM
 from domain.changes import Event
-from domain.timeline import GENESIS, Frame, NotCanonical, holds, verify
+from domain.timeline import GENESIS, Frame, NotCanonical, holds, plain, verify
 
 
 async def chain(db: Db, stream: str, stream_id: UUID) -> list[Frame]:

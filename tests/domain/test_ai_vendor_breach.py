@@ -356,7 +356,7 @@ def test_an_approved_entry_without_an_owner_is_none() -> None:
 def test_blocking_it_says_when_it_was_asked_of_it() -> None:
     review = Reviewed()
     assert gate_of(lambda: review.decide(ADA, "block")) == "G-VB-3"
-    review.decide(ADA, "block", block_requested_at="2026-11-20T03:00:00Z")
+    review.decide(ADA, "block", block_requested_at="2026-11-20T02:00:00Z")
     assert (review.entry.tool.status, review.entry.tool.blocked_domains) == ("blocked", ["chat.example.com"])
     assert review.gaps() == []
 

@@ -115,6 +115,7 @@ EXPECTED: dict[str, tuple[set[str], str, bool]] = {
     "calendar.write": (ADMIN, "", True),
     "settings.read": (READERS | ADMIN, "", False),
     "settings.write": (ADMIN, "", True),
+    "graph.introspect": (ADMIN, "", False),
     "me.read": (EVERYBODY, "", False),
     "key.read": (ADMIN, "self", False),
     "key.write": (ADMIN, "", True),
