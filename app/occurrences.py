@@ -11,11 +11,10 @@ from uuid import UUID
 import orjson
 from msgspec import Struct, to_builtins
 
-from app.answers import Page
 from app.authentication import Principal
 from app.database import Db
 from app.directory import time_zone_of
-from app.reading import Shape, read_page, read_tally
+from app.reading import Shape, Slice, read_slice, read_tally
 from app.rights import require, require_inside
 from app.secrets import Vault
 from domain.controls import controls
@@ -49,15 +48,17 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 async def list_occurrences(
     db: Db, principal: Principal, vault: Vault, asked: Asked, shape: Shape, *, cursor: str | None, limit: int
-) -> Page:
-    """One page of a population, in the order of its basis. Raises NotFound, Forbidden and Invalid."""
+) -> tuple[Slice, str]:
+    """The rows of one page of a population, in the order of its basis, and as JSON text what narrowed it.
+
+    Raises NotFound, Forbidden and Invalid.
+    """
     within = await _allowed(db, principal, asked)
     filters = _filters(principal, asked, within)
-    page = await read_page(
+    found = await read_slice(
         db, "control_occurrence", shape, filters, principal, vault, sort=asked.basis, cursor=cursor, limit=limit
     )
-    echo = orjson.dumps(_echo(principal, asked, within)).decode()
-    return Page(f'{page.body[:-1]},"query":{echo}}}', page.next_cursor)
+    return found, orjson.dumps(_echo(principal, asked, within)).decode()
 
 
 async def count_occurrences(db: Db, principal: Principal, asked: Asked) -> dict[str, Any]:

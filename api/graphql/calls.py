@@ -14,7 +14,7 @@ from app.answers import Answer, Page
 from app.authentication import Principal, wall
 from app.database import Db
 from app.idempotency import IdempotencyKey, idempotency_key
-from app.reading import Reader, Shape, Slice
+from app.reading import Reader, Shape, Slice, page_of
 from domain.refusals import NotFound
 
 T = TypeVar("T")
@@ -79,7 +79,9 @@ class RootCall(CallOfRequest):
         return False
 
     def show(self, found: Slice, noun: str, reader: Reader) -> Page:
-        """Keep the rows: the root field makes a connection of them."""
+        """Keep the rows: the root field makes a connection of them. A list that is read whole is as REST shows it."""
+        if self._shape is None:
+            return page_of(found, noun, reader)
         self.found = found
         return Page("")
 

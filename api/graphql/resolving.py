@@ -64,6 +64,20 @@ def _fields(value: Any) -> list[str] | None:
     return None if definition is None else [one.python_name for one in definition.fields]
 
 
+def by_members(model: type[BaseModel], value: Any) -> Any:
+    """Plain JSON of an input by the names of its model; JSON within it keeps its own names."""
+    if isinstance(value, list):
+        return [by_members(model, one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    found = {}
+    for name, one in model.model_fields.items():
+        if camel(name) in value:
+            inner, given = _model_in(one.annotation), value[camel(name)]
+            found[name] = given if inner is None else by_members(inner, given)
+    return found
+
+
 _made: dict[tuple[str, type[BaseModel]], type] = {}
 _names: dict[type[BaseModel], str] = {}
 

@@ -1,41 +1,21 @@
-"""The root fields of a query: pages and single things from the read path, and what REST answers with one object.
+"""Answering the root fields of a query: pages and single things from the read path, and what REST answers whole."""
 
-A page is the list of REST: its endpoint reads the filters and asks, in the shape that was selected. So a filter, a
-permission or a check that REST has, the graph has.
-"""
-
-import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, get_type_hints
 from uuid import UUID
 
 import orjson
 from graphql import FieldNode, SelectionSetNode
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+from pydantic import TypeAdapter, ValidationError
 
 from api.calls import check_operation
 from api.graphql.calls import GraphCall, RootCall
-from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX, PAGED
+from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX
+from api.graphql.resolving import by_members
+from api.graphql.root_fields import PAGES, WHOLES, Endpoint, Page, Taken, Whole, called_with
 from api.graphql.selection import Fragments, NotExact, Wanted, fields_of, wanted
 from api.graphql.types import TARGETS, TYPES, GraphType, camel
-from api.rest import (
-    clients,
-    controls,
-    incidents,
-    keys,
-    me,
-    people,
-    playbooks,
-    risks,
-    service_accounts,
-    settings,
-    sources,
-    timeline,
-    tools,
-    work,
-)
 from app.authentication import Principal
 from app.database import Db
 from app.nouns.incidents import NUMBER
@@ -44,8 +24,6 @@ from app.reading import NOUNS, Shape, Slice, read_matching, read_one, server_tim
 from app.rights import require_inside
 from domain.refusals import InputError, Invalid, NotFound
 
-Endpoint = Callable[..., Awaitable[Any]]
-OF_LIST = frozenset({"call", "cursor", "limit", "sort", "expand"})
 GLOBAL = re.compile(r"([A-Z][A-Za-z]{2,40}):(\S{1,200})")
 
 
@@ -62,90 +40,6 @@ def plain_id(text: str, label: str = "") -> str:
     return found[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A connection: the list that `endpoint` of REST answers, of things of type `of`."""
-
-    name: str
-    of: str
-    endpoint: Endpoint
-    doc: str
-    ids: Mapping[str, str]  # path parameter of the endpoint -> type that its global id names
-    filter: type[BaseModel]
-
-    @property
-    def sorts(self) -> Sequence[str]:
-        """What it may be sorted by."""
-        return tuple(NOUNS[TYPES[self.of].noun].sorts)
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """One object as an endpoint of REST answers it, or a member of it."""
-
-    name: str
-    model: type[BaseModel]
-    endpoint: Endpoint
-    doc: str
-    arguments: Mapping[str, Any]
-    many: bool = False  # the endpoint answers {"items": [...]}, all of them
-
-
-def _page(name: str, of: str, endpoint: Endpoint, doc: str, **ids: str) -> Page:
-    hints = get_type_hints(endpoint, include_extras=True)
-    fields: dict[str, Any] = {}
-    for parameter in inspect.signature(endpoint).parameters.values():
-        if parameter.name not in OF_LIST and parameter.name not in ids:
-            fields[parameter.name] = (hints[parameter.name], None)
-    config = ConfigDict(extra="forbid", frozen=True)
-    PAGED.add(name)
-    return Page(name, of, endpoint, doc, ids, create_model(f"{of}Filter", __config__=config, **fields))
-
-
-PAGES: dict[str, Page] = {
-    one.name: one
-    for one in (
-        _page("incidents", "Incident", incidents.page, "Incidents, newest number first."),
-        _page("timeline", "TimelineEvent", timeline.page, "The timeline of an incident.", incident_id="Incident"),
-        _page("clients", "Client", clients.list_clients, "Customers of the provider."),
-        _page("people", "Person", people.list_people, "People of the provider, and outside ones with a part."),
-        _page("risks", "Risk", risks.page, "The risk register."),
-        _page("riskRevisions", "RiskRevision", risks.revisions, "Changes of one risk, newest first.", ref="Risk"),
-        _page("tools", "Tool", tools.page, "The register of AI tools."),
-        _page("toolDecisions", "ToolDecision", tools.decisions, "Changes of tools, newest first."),
-        _page("keys", "Key", keys.list_keys, "Credentials, without their secrets."),
-        _page("serviceAccounts", "ServiceAccount", service_accounts.list_service_accounts, "Machines that call."),
-        _page("sources", "Source", sources.list_sources, "Systems that send alerts."),
-        _page("hookDeliveries", "HookDelivery", sources.list_deliveries, "What a source sent.", id="Source"),
-    )
-}
-WHOLES: dict[str, Whole] = {
-    one.name: one
-    for one in (
-        Whole("viewer", me.Me, me.me, "Who is asking, and what their roles could allow.", {}),
-        Whole("duties", work.Work, work.mine, "What waits for the caller, due first.", {}),
-        Whole(
-            "incidentCounts",
-            incidents.Counts,
-            incidents.counts,
-            "How many incidents there are.",
-            {"group_by": str | None},
-        ),
-        Whole("settings", settings.Settings, settings.settings, "The tenant's settings.", {}),
-        Whole("control", controls.Control, controls.read, "One control.", {"control_id": str}),
-        Whole("controls", controls.Control, controls.page, "The SOC 2 criteria.", {}, many=True),
-        Whole("playbook", playbooks.Playbook, playbooks.read, "A playbook, whole.", {"slug": str}),
-        Whole(
-            "riskProposal",
-            risks.Proposal,
-            risks.proposal,
-            "What an incident proposes for a risk.",
-            {"ref": str, "incident_id": str | None},
-        ),
-    )
-}
-
-
 INSIDE = frozenset({"client.read", "person.read", "risk.read"})
 """What is none of the business of outside persons, whatever roles they hold for the incidents they were named for."""
 BY_ROW = frozenset({"Key", "Identity"})
@@ -160,10 +54,10 @@ def check_types(asked: Wanted, principal: Principal) -> None:
             require_inside(principal)
 
 
-def told(error: ValidationError) -> Invalid:
+def told(error: ValidationError, *within: str) -> Invalid:
     """Faults of arguments as pointers into them."""
     faults = [
-        InputError("/" + "/".join(camel(str(part)) for part in one["loc"]), str(one["msg"])[:300])
+        InputError("/" + "/".join(camel(str(part)) for part in (*within, *one["loc"])), str(one["msg"])[:300])
         for one in error.errors()
     ]
     return Invalid(f"{faults[0].pointer} {faults[0].reason}.", errors=faults[:20])
@@ -189,13 +83,14 @@ async def slice_of(graph: GraphCall, page: Page, arguments: Mapping[str, Any], s
         read = page.filter.model_validate(given, strict=False)
     except ValidationError as error:
         raise told(error) from None
-    values: dict[str, Any] = {name: getattr(read, name) for name in page.filter.model_fields}
+    values = {name: given for name in page.filter.model_fields if (given := getattr(read, name)) is not None}
     for name, label in page.ids.items():
         values[name] = typed(page.endpoint, name, plain_id(arguments[camel(name)], label))
-    if "sort" in inspect.signature(page.endpoint).parameters:
+    if page.sorts:
         values["sort"] = re.sub(r"(.+)_desc", r"-\1", arguments.get("sort") or "") or None
-    call = RootCall(graph, shape)
-    await page.endpoint(call, cursor=arguments.get("after"), limit=first, **values)
+    values |= {"call": RootCall(graph, shape), "cursor": arguments.get("after"), "limit": first}
+    await _ask(page.endpoint, values)
+    call: RootCall = values["call"]
     assert call.found is not None, f"{page.name} is answered by answer_page"
     return call.found
 
@@ -315,11 +210,38 @@ async def read_thing(
 
 async def whole_of(graph: GraphCall, root: Whole, arguments: Mapping[str, Any]) -> Any:
     """What the endpoint of REST answers, as an object or a list. Raises what it raises."""
-    values = {name: arguments[camel(name)] for name in root.arguments if arguments.get(camel(name)) is not None}
-    for name, value in values.items():
-        values[name] = typed(root.endpoint, name, plain_id(value))
-    answered = orjson.loads((await root.endpoint(RootCall(graph), **values)).body)
+    values: dict[str, Any] = {"call": RootCall(graph), **root.fixed}
+    for shown, (name, taken) in root.arguments.items():
+        given = arguments.get(shown)
+        if given is not None:
+            values[name] = _value(name, taken, given, shown)
+    answered = orjson.loads((await _ask(root.endpoint, values)).body)
+    for name, one in root.model.model_fields.items():
+        if one.alias and not root.many:  # the graph says `start` where an address says `from`
+            answered[name] = answered.pop(one.alias)
     return answered["items"] if root.many else answered
+
+
+def _value(name: str, taken: Taken, given: Any, shown: str) -> Any:
+    """An argument as the endpoint takes it. Raises NotFound for a name of nothing, Invalid for what cannot be meant."""
+    if taken.body:
+        given = by_members(taken.annotation, given)
+    elif isinstance(given, str) and (taken.needed or name.endswith("_id")):
+        given = plain_id(given)
+    try:
+        return TypeAdapter(taken.annotation).validate_python(given)
+    except ValidationError as error:
+        if taken.needed and not taken.body:
+            raise NotFound from None
+        raise told(error, shown) from None
+
+
+async def _ask(endpoint: Endpoint, values: Mapping[str, Any]) -> Any:
+    try:
+        parameters = called_with(endpoint, values)
+    except ValidationError as error:
+        raise told(error) from None
+    return await endpoint(**parameters)
 
 
 def picked(asked: Wanted, type_name: str, value: Any) -> Any:
@@ -333,3 +255,6 @@ def picked(asked: Wanted, type_name: str, value: Any) -> Any:
         inner = type_name if member == "__typename" else value[member]
         chosen[key] = inner if nested is None else picked(nested, TARGETS[type_name, member], inner)
     return chosen
+
+
+__all__ = ["PAGES", "WHOLES", "Page", "Whole"]

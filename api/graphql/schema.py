@@ -15,7 +15,7 @@ from strawberry.types import Info
 
 from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX
 from api.graphql.mutations import mutation_type
-from api.graphql.resolving import NEEDED, is_nullable, made_input, resolver_of
+from api.graphql.resolving import NEEDED, input_of, is_nullable, made_input, resolver_of
 from api.graphql.roots import (
     BY_ROW,
     GLOBAL,
@@ -130,7 +130,14 @@ def _page_field(page: Page) -> Any:
 
 def _whole_field(root: Whole) -> Any:
     made: Any = object_of(root.model)
-    arguments = {camel(name): (kind, None if is_nullable(kind) else NEEDED) for name, kind in root.arguments.items()}
+    title = root.name[:1].upper() + root.name[1:]
+    arguments: dict[str, Any] = {}
+    for shown, (name, taken) in root.arguments.items():
+        if taken.body:
+            arguments[shown] = (input_of(f"{title}Input", taken.annotation), NEEDED)
+            continue
+        kind = value_type(taken.annotation, f"{title}Filter", name)
+        arguments[shown] = (kind, NEEDED) if taken.needed else (kind if is_nullable(kind) else kind | None, None)
 
     async def resolve(info: Info[Any, Any], given: dict[str, Any]) -> Any:
         return await whole_of(info.context["graph"], root, given)

@@ -22,6 +22,7 @@ from api.rest import (
     actions,
     clients,
     documentation,
+    erasures,
     evidence,
     exceptions,
     follow_ups,
@@ -32,6 +33,7 @@ from api.rest import (
     links,
     notifications,
     obligations,
+    occurrences,
     people,
     risks,
     service_accounts,
@@ -143,23 +145,11 @@ TYPES: dict[str, GraphType] = {
         GraphType("timeline_event", (timeline.TimelineEvent,), "timeline.read", "One event of the timeline."),
         GraphType(
             "control_occurrence",
-            (),
+            (occurrences.Occurrence,),
             "incident.read",
             "What a control asks of a step, and whether it happened in time.",
-            extra={
-                "control": str,
-                "step_id": str | None,
-                "purpose": str,
-                "expected_of": list[str],
-                "due_at": datetime,
-                "met_at": datetime | None,
-                "met_occurred_at": datetime | None,
-                "skipped_at": datetime | None,
-                "voided_at": datetime | None,
-                "state": str,
-                "number": str,
-            },
         ),
+        GraphType("erasure", (erasures.Erasure,), "timeline.read", "Text of the record that is to go, or is gone."),
         GraphType("client", (clients.Client, clients.ClientSummary), "client.read", "A customer of the provider."),
         GraphType(
             "client_reference",
@@ -269,6 +259,8 @@ def camel(name: str) -> str:
 def value_type(annotation: Any, owner: str, name: str) -> Any:
     """The Python type that stands for an annotation of a model: scalars, enums, lists of them, JSON for the rest."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
+        return JSON | None
     if origin is Annotated:
         return value_type(arguments[0], owner, name)
     if origin in (Union, UnionType):
@@ -391,12 +383,28 @@ def _grouped(owner: str, member: str, declared: Any, model: type[BaseModel], ann
     return made | None if NoneType in get_args(annotation) else made
 
 
+TITLES = {
+    "Bands": "HeatMapBands",
+    "BandsOfMaps": "HeatMapTotals",
+    "Cell": "HeatMapCell",
+    "PreviewOut": "ObligationPreview",
+    "States": "OccurrenceStates",
+    "Times": "IncidentTimes",
+    "Total": "IncidentMetricsTotal",
+    "Unasked": "UnaskedFact",
+    "VersionName": "PlaybookVersion",
+}
+"""Names for models whose own are clear only where they stand."""
+WHOLE: dict[str, type[BaseModel]] = {}
+
+
 def object_of(model: type[BaseModel]) -> type:
     """The type of an object that REST answers whole, with the objects in it."""
-    if model.__name__ in CLASSES:
-        return CLASSES[model.__name__]
-    name, fields = model.__name__, dict[str, tuple[str, Any]]()
-    CLASSES[name] = type(name, (), {})
+    name, fields = TITLES.get(model.__name__, model.__name__), dict[str, tuple[str, Any]]()
+    if name in CLASSES:
+        assert WHOLE.setdefault(name, model) is model or name in TYPES, f"two types are called {name}"
+        return CLASSES[name]
+    CLASSES[name], WHOLE[name] = type(name, (), {}), model
     for member, one in model.model_fields.items():
         inner = _model_in(one.annotation)
         given: type = object

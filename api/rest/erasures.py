@@ -13,15 +13,16 @@ from starlette.responses import Response
 import app.nouns.erasures  # noqa: F401  (declares the noun)
 from api.calls import Call
 from api.fields import In, Out, Reason
+from api.lists import answer_page
 from api.routing import declares, router
 from api.shapes import shape_of
-from app.answers import Answer, Page, answer
+from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
 from app.erasures import Request, approve_erasure, reject_erasure, request_erasure
 from app.incidents import incident_ref, visible_incident
 from app.paging import LIMIT_DEFAULT
-from app.reading import read_one, read_page
+from app.reading import read_one
 from domain.doings import require_reason
 from domain.erasures import FIELDS_MAX, SEQS_MAX
 
@@ -117,15 +118,16 @@ async def decide(call: Call, incident_id: str, erasure_id: UUID, body: ErasureTr
 @routes.get("/incidents/{incident_id}/erasures", **declares("timeline.read", answer=ErasurePage))
 async def list_erasures(call: Call, incident_id: str, wanted: Annotated[ErasureFilter, Query()]) -> Response:
     """The erasures of an incident, in the order in which they were asked for."""
-
-    async def query(db: Db, principal: Principal) -> Page:
-        filters = {"incident": await visible_incident(db, incident_ref(incident_id))}
-        shape = shape_of(Erasure, "erasure")
-        return await read_page(
-            db, "erasure", shape, filters, principal, call.vault, cursor=wanted.cursor, limit=wanted.limit
-        )
-
-    return await call.read("timeline.read", query)
+    return await answer_page(
+        call,
+        "timeline.read",
+        "erasure",
+        Erasure,
+        {},
+        cursor=wanted.cursor,
+        limit=wanted.limit,
+        incident=incident_ref(incident_id),
+    )
 
 
 @routes.get("/incidents/{incident_id}/erasures/{erasure_id}", **declares("timeline.read", answer=Erasure))

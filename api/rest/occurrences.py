@@ -190,12 +190,14 @@ async def page(call: Call, control_id: str, given: Annotated[PageQuery, Query()]
     """Every operation that was expected of a control in a period, whatever became of it: met, late, breached, skipped
     or voided. `period_start` and `period_end` are instants or days of `time_zone` (default: that of the tenant's
     calendar); the period is half-open, and `basis` decides who is in it. CSV by `Accept`."""
-    wanted, population = shape_of(Occurrence, "control_occurrence"), given.asked(control_id)
+    wanted, population = call.shape or shape_of(Occurrence, "control_occurrence"), given.asked(control_id)
 
     async def query(db: Db, principal: Principal) -> Page | Response:
-        found = await list_occurrences(
+        rows, echo = await list_occurrences(
             db, principal, call.vault, population, wanted, cursor=given.cursor, limit=given.limit
         )
+        shown = call.show(rows, "control_occurrence", principal)
+        found = Page(f'{shown.body[:-1]},"query":{echo}}}', shown.next_cursor)
         if not call.wants_csv:
             return found
         headers = {"Link": call.next_link(found.next_cursor)} if found.next_cursor else None
