@@ -2,7 +2,8 @@
 a little further, so that its sender gets to see the answer.
 
 uvicorn bounds neither. And closing a socket that still has unread bytes resets the connection, which takes an answer
-that is on its way with it: a client that sends 50 MB would see a broken pipe instead of 413.
+that is on its way with it: a client that sends 50 MB would see a broken pipe instead of 413. WebSockets are bounded
+likewise.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 HEAD_SECONDS_MAX = 10.0
 HEAD_BYTES_MAX = 65_536  # of request line and headers while they are incomplete; the door refuses above 16 kB
@@ -18,6 +20,7 @@ LINGER_SECONDS_MAX = 10.0
 LINGER_CHECK_SECONDS = 0.5
 LINGER_BYTES_MIN = 16_384  # per check: who sends less is not busy sending but holding on
 LINGER_BYTES_MAX = 128 * 1024 * 1024
+CLOSE_SECONDS_MAX = 5.0  # for a socket's last bytes to be taken; a peer that takes none is cut off
 log = structlog.get_logger("holdfast.listening")
 
 
@@ -34,6 +37,7 @@ class GuardedConnection(HttpToolsProtocol):
         self._linger_bytes = 0
         self._linger_ends = 0.0
         self._linger_bytes_seen = 0
+        self._is_socket = False
         super().connection_made(_Lingering(transport, self))  # type: ignore[arg-type]
         self._expect_head()
 
@@ -48,6 +52,8 @@ class GuardedConnection(HttpToolsProtocol):
             self._count_unread(data)
             return
         super().data_received(data)
+        if self._is_socket:
+            return
         if self._draining:
             self._count_unread(data)
             return
@@ -85,6 +91,12 @@ class GuardedConnection(HttpToolsProtocol):
             self._draining = True
             self._stop_guard()
             self._guard = self.loop.call_later(LINGER_SECONDS_MAX, self.transport.abort)
+
+    def handle_websocket_upgrade(self) -> None:
+        """The request opened a WebSocket: what follows is not HTTP, and nothing of it is waited for here."""
+        self._is_socket = True
+        self._stop_guard()
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP."""
@@ -154,6 +166,57 @@ class GuardedConnection(HttpToolsProtocol):
         log.warning("connection refused", status=status, code=code)
         self.transport.write(head.encode() + body)
         self.linger()
+
+
+class GuardedSocket(WebSocketsSansIOProtocol):
+    """One WebSocket. A peer that reads nothing cannot make us keep bytes for it, nor hold the connection open."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is about to be answered."""
+        super().connection_made(_Ending(transport))  # type: ignore[arg-type]
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the answers to earlier ones were not read."""
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        """Send once there is room for it. A close does not wait: it is for those who leave no room, too."""
+        if message["type"] == "websocket.close":
+            self.writable.set()
+        await super().send(message)
+
+
+SOCKETS: dict[str, Any] = {
+    "ws": GuardedSocket,
+    "ws_max_size": 65_536,
+    "ws_ping_interval": 10.0,
+    "ws_ping_timeout": 15.0,
+    "ws_per_message_deflate": False,  # it costs each socket more memory than everything else, and text may be probed
+}
+"""How uvicorn is to keep WebSockets: bytes of a message at most, seconds between pings and until one is answered."""
+
+
+class _Ending:
+    """A transport whose `close` gives the last bytes a moment, then cuts the connection."""
+
+    __slots__ = ("_is_ending", "_transport")
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._is_ending = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Close."""
+        self._transport.close()
+        if not self._is_ending:
+            self._is_ending = True
+            asyncio.get_running_loop().call_later(CLOSE_SECONDS_MAX, self._transport.abort)
 
 
 class _Lingering:

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 import uvicorn
 
-from app.listening import GuardedConnection
+from app.listening import SOCKETS, GuardedConnection
 from app.postgres import EmbeddedPostgres
 from app.serving import Opened, StartRefused, opened
 from app.settings import Settings
@@ -106,6 +106,7 @@ class _Http(uvicorn.Server):
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=settings.shutdown_seconds,
+                **SOCKETS,
             )
         )
 

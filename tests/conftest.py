@@ -169,7 +169,7 @@ async def serving(api: Any) -> AsyncIterator[str]:
     """Serve an ASGI application on a free loopback port for the length of the block; its address."""
     import uvicorn
 
-    from app.listening import GuardedConnection
+    from app.listening import SOCKETS, GuardedConnection
 
     config = uvicorn.Config(
         api,
@@ -180,6 +180,7 @@ async def serving(api: Any) -> AsyncIterator[str]:
         lifespan="on",
         timeout_graceful_shutdown=2,
         server_header=False,
+        **SOCKETS,
     )
     uvicorn_server = uvicorn.Server(config)
     # Signals belong to pytest here.

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
+    BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
     Index,
@@ -37,6 +38,7 @@ __all__ = [
     "one_of",
     "tenant",
     "text",
+    "transaction",
     "unique",
     "uuids",
     "verbatim",
@@ -96,6 +98,11 @@ def flag(default: bool = False) -> Any:
 def now() -> Any:
     """An instant that the server sets when the row is inserted."""
     return Field(sa_column_kwargs=_default("now()"))
+
+
+def transaction() -> Any:
+    """The number of the transaction that inserted the row, which the server sets."""
+    return Field(sa_type=BigInteger, sa_column_kwargs=_default("pg_current_xact_id()::text::bigint"))
 
 
 def binary() -> Any:

@@ -31,6 +31,7 @@ class Event(SQLModel, table=True):
         one_of("actor_kind", "person", "service_account", "system"),
         CheckConstraint("seq > 0", name="seq_from_one"),
         index("events_by_record", "recorded_at"),
+        index("events_by_transaction", "written_in"),
     )
 
     tenant_id: UUID = columns.tenant()
@@ -45,6 +46,7 @@ class Event(SQLModel, table=True):
     data_digest: str = columns.text()
     prev_hash: str = columns.text()
     hash: str = columns.text()
+    written_in: int = columns.transaction()
 
 
 class EventData(SQLModel, table=True):
