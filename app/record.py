@@ -1,7 +1,7 @@
 """The incident record in the database: read whole under the row lock, written as the difference, in one statement each.
 
 The first event of a write carries `changes`: {table: {row: {column: value}}}. Stored state is what they fold to
-(`app/rebuild.py` proves it). `allowed` columns are left out of it: they only restate what the rules say of the rest.
+(`app/rebuild.py` proves it). RESTATED columns are left out of it: they only restate what the rules say of the rest.
 """
 
 from collections import OrderedDict
@@ -60,6 +60,8 @@ PARTS: dict[str, tuple[str, type[Row], str, str]] = {
 }
 """Part of the record -> table, row type, key column, order."""
 BY_GENERATION = ("step_runs", "action_runs")
+RESTATED = ("allowed", "missing")
+"""What may be done next, and what a documentation item still lacks: every write works them out anew."""
 
 # Both rows are locked: of a row that is only joined, a statement that waited would show the state before the wait.
 _FIND = """
@@ -174,7 +176,8 @@ class Difference:
             changed: dict[str, Any] = msgspec.to_builtins(row)
         else:
             changed = {name: value for name, value in whole.items() if value != getattr(old, name)}
-        changed.pop("allowed", None)
+        for name in RESTATED:
+            changed.pop(name, None)
         if changed:
             generation = f"{row.generation}/" if isinstance(row, StepRun | ActionRun) else ""
             self.changes.setdefault(table, {})[f"{generation}{key}"] = changed

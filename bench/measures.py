@@ -22,6 +22,7 @@ from bench.seeding import copy_incident
 RUNS = 3
 WARM_SECONDS = 4.0  # each connection plans each statement once
 COPIES = 2_500  # incidents prepared for the completion of actions
+AT_WORK = 128  # incidents that people work on side by side: one action of each in turns
 CROWD = 64  # connections of the fairness figures
 FEW, MANY = 1_000, 100_000  # incidents of the two lists that are compared
 IDLE_TENANTS = 1_000
@@ -71,12 +72,14 @@ class Loads:
         incident = await rig.open_incident()
         self.read = rig.get(f"/v1/incidents/{incident}")
         ids = await copy_incident(rig.postgres.superuser_dsn(DATABASE), rig.tenant.tenant_id, incident, COPIES)
+        actions = await rig.plain_actions()
         body, headers = b'{"transition":"complete"}', rig.headers()
         self.complete = one_after_another(
             [
                 request("POST", f"/v1/incidents/{one}/actions/{action}/transitions", headers, body)
-                for action in await rig.plain_actions()
-                for one in ids
+                for start in range(0, len(ids), AT_WORK)
+                for action in actions
+                for one in ids[start : start + AT_WORK]
             ]
         )
         self.connectwise = deliveries.connectwise(await self._source("connectwise"))
