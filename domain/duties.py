@@ -16,13 +16,13 @@ from domain.facts import FACTS, known_values
 from domain.gating import View
 from domain.glossary import Phase
 from domain.obligation_decisions import decide
-from domain.obligation_delays import DelayRequest, delayed, resumed
+from domain.obligation_delays import DelayRequest, delayed, is_delayed, resumed
 from domain.obligation_merging import merge
 from domain.obligations import evaluate
 from domain.overrides import Override, pass_or_refuse
 from domain.record import FollowUp, Obligation
-from domain.refusals import Conflict, InputError, Invalid, NotFound
-from domain.verdicts import Verdict, Who, verdict
+from domain.refusals import InputError, Invalid, NotFound
+from domain.verdicts import Verdict, Who, enforce, verdict
 
 TRANSITIONS: dict[tuple[str, str], str] = {
     (before, decision): decision
@@ -34,6 +34,8 @@ DECIDERS = {
     "not_required": Who(frozenset({"risk_owner"})),
     "waived_by_counsel": Who(frozenset({"legal_counsel"})),
 }
+DELAYERS = Who(frozenset({"risk_owner", "legal_counsel"}))
+OFFERED = (*DECIDERS, "delay", "lift_delay")
 
 
 class DutyDecision(Struct, frozen=True, kw_only=True):
@@ -110,15 +112,17 @@ def _assess_due_at(change: Change) -> datetime | None:
     return None
 
 
-def judge_decision(view: View, duty: Obligation, decision: str) -> Verdict:
-    """What deciding this would answer now, persons left open."""
+def judge_duty(view: View, duty: Obligation, transition: str) -> Verdict:
+    """What deciding this, or delaying its notice, would answer now, persons left open."""
     state = None
     if view.record.incident.status in ("closed", "rejected"):
-        state = f"The incident is {view.record.incident.status}."
+        state = f"The incident is {view.record.incident.status}: its record does not change."
+    elif transition == "lift_delay":
+        if not is_delayed(duty):
+            state = "No request of law enforcement holds this notice back."
     elif duty.notified_at is not None:
-        state = "The notice has been sent; the decision stands."
-    transition = "waive" if decision == "waived_by_counsel" else decision
-    return verdict(transition, DECIDERS[decision], state=state)
+        state = "The notice has been sent: there is nothing left to decide or to hold back."
+    return verdict(transition, DECIDERS.get(transition, DELAYERS), state=state)
 
 
 def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> None:
@@ -126,7 +130,7 @@ def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> N
     duty = change.record.obligations.get(obligation_id)
     if duty is None:
         raise NotFound
-    judged = judge_decision(View(change), duty, decision.decision)
+    judged = judge_duty(View(change), duty, decision.decision)
     current = {"decision": duty.decision, "outcome": duty.outcome}
     pass_or_refuse(change, judged, decision.overrides, current, details={"obligation_id": obligation_id})
     duty = decide(
@@ -145,7 +149,7 @@ def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> N
 
 def delay_duty(change: Change, obligation_id: str, request: DelayRequest) -> None:
     """Record that law enforcement asks to hold a notice back. Raises NotFound, Conflict, Invalid, Forbidden."""
-    duty = _delayable(change, obligation_id)
+    duty = _permitted(change, obligation_id, "delay")
     assert change.person_id is not None, "the permission table lets persons alone do this"
     duty = delayed(duty, request, person_id=change.person_id, now=change.now)
     change.record.obligations[obligation_id] = duty
@@ -154,20 +158,19 @@ def delay_duty(change: Change, obligation_id: str, request: DelayRequest) -> Non
 
 def resume_duty(change: Change, obligation_id: str) -> None:
     """Record that the request no longer holds the notice back. Raises NotFound, Conflict, Forbidden."""
-    duty = _delayable(change, obligation_id)
+    duty = _permitted(change, obligation_id, "lift_delay")
     assert change.person_id is not None, "the permission table lets persons alone do this"
     duty = resumed(duty, person_id=change.person_id, now=change.now)
     change.record.obligations[obligation_id] = duty
     change.emit("obligation.delay_lifted", obligation_id=duty.id, rule=duty.rule_id, due_at=duty.due_at)
 
 
-def _delayable(change: Change, obligation_id: str) -> Obligation:
+def _permitted(change: Change, obligation_id: str, transition: str) -> Obligation:
     duty = change.record.obligations.get(obligation_id)
     if duty is None:
         raise NotFound
-    status = change.record.incident.status
-    if status in ("closed", "rejected"):
-        raise Conflict(f"The incident is {status}: its record does not change.", current={"status": status})
+    current = {"decision": duty.decision, "outcome": duty.outcome, "status": change.record.incident.status}
+    enforce(judge_duty(View(change), duty, transition), change.actor, current)
     return duty
 
 

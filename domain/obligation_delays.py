@@ -55,9 +55,15 @@ def delayed(row: Obligation, request: DelayRequest, *, person_id: UUID, now: dat
 
 def resumed(row: Obligation, *, person_id: UUID, now: datetime) -> Obligation:
     """The row after the request was withdrawn or met its purpose. Raises Conflict where none is running."""
-    if row.delay is None or "lifted_at" in row.delay:
+    if not is_delayed(row):
         raise Conflict("No request of law enforcement holds this notice back.", code="obligation-not-delayed")
+    assert row.delay is not None
     return _with_delay(row, {**row.delay, "lifted_by": str(person_id), "lifted_at": instant_text(now)}, now)
+
+
+def is_delayed(row: Obligation) -> bool:
+    """Whether a request is on record that nobody has lifted, even if its date has passed."""
+    return row.delay is not None and "lifted_at" not in row.delay
 
 
 def _with_delay(row: Obligation, delay: dict[str, Any], now: datetime) -> Obligation:

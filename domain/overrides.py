@@ -18,7 +18,7 @@ from domain.refusals import GateRefused, InputError, Invalid
 from domain.verdicts import SEGREGATION, Verdict, enforce, matches
 
 REVIEW_WITHIN = timedelta(days=90)
-NEVER_ALONE = ("waive",)  # C13: never for a waiver by counsel; approving a tool is `never_alone` in its playbook
+NEVER_ALONE = ("waived_by_counsel",)  # C13; approving a tool is `never_alone` in its playbook
 
 
 class Override(Struct, frozen=True, kw_only=True):

@@ -252,6 +252,7 @@ class Obligation(Row, kw_only=True):
     notified_at: datetime | None = None
     carried_follow_up_id: UUID | None = None
     overdue_announced_at: datetime | None = None
+    allowed: Json = None
 
 
 class FollowUp(Row, kw_only=True):

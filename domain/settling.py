@@ -15,7 +15,7 @@ from domain.actions import OPEN, offers_of
 from domain.briefings import settle_briefings
 from domain.changes import Change
 from domain.documentation import settle_document
-from domain.duties import settle_duties
+from domain.duties import OFFERED, judge_duty, settle_duties
 from domain.escalations import settle_escalations
 from domain.fact_sheet import put_derived
 from domain.facts import derive, known_values
@@ -272,6 +272,8 @@ def _offer(view: View) -> None:
     record.incident.allowed = _stored(_encoded(offer))
     for notification in record.notifications.values():
         notification.allowed = _stored(_encoded(judge_notification(view, notification)))
+    for duty in record.obligations.values():
+        duty.allowed = _stored(_encoded([judge_duty(view, duty, name) for name in OFFERED]))
     if playbook is None or not record.steps:
         return
     working = record.incident.status in OPEN

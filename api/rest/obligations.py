@@ -9,15 +9,14 @@ from fastapi import Query
 from starlette.responses import Response
 
 from api.calls import Call, CallOfRequest
-from api.fields import In, IncidentBrief, Instant, JsonObject, Name, Out, Overrides, Reason
+from api.fields import AllowedTransition, In, IncidentBrief, Instant, JsonObject, Name, Out, Overrides, Reason
 from api.routing import declares, router
 from api.shapes import shape_of
 from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.incidents import Apply, change_incident, incident_ref, require, visible_incident
+from app.incidents import Apply, change_incident, incident_ref, visible_incident
 from app.reading import read_all, read_matching
-from domain.changes import Change
 from domain.duties import DutyDecision, decide_duty, delay_duty, resume_duty
 from domain.glossary import ObligationDecision, ObligationOutcome, Toward
 from domain.obligation_delays import DelayRequest
@@ -62,6 +61,7 @@ class Obligation(Out):
     decided_at: datetime | None
     notified_at: datetime | None
     carried_follow_up_id: UUID | None
+    allowed_transitions: list[AllowedTransition]
     disclaimer: str
 
 
@@ -132,11 +132,9 @@ async def delay(call: Call, incident_id: str, obligation_id: UUID, body: DelayIn
     """Record the request: the date is suspended, or moved to the end of the delay; the original one stays on record."""
     asked = msgspec.convert(body.model_dump(), DelayRequest)
 
-    def apply(change: Change) -> None:
-        require(change, "obligation.delay")
-        delay_duty(change, str(obligation_id), asked)
-
-    return await _changed(call, incident_id, obligation_id, apply)
+    return await _changed(
+        call, incident_id, obligation_id, lambda change: delay_duty(change, str(obligation_id), asked)
+    )
 
 
 @routes.delete(
@@ -146,12 +144,7 @@ async def delay(call: Call, incident_id: str, obligation_id: UUID, body: DelayIn
 )
 async def lift_delay(call: Call, incident_id: str, obligation_id: UUID) -> Response:
     """Record that law enforcement no longer holds the notice back: it is due now, or on its own later date."""
-
-    def apply(change: Change) -> None:
-        require(change, "obligation.delay")
-        resume_duty(change, str(obligation_id))
-
-    return await _changed(call, incident_id, obligation_id, apply)
+    return await _changed(call, incident_id, obligation_id, lambda change: resume_duty(change, str(obligation_id)))
 
 
 async def _changed(call: CallOfRequest, incident_id: str, obligation_id: UUID, apply: Apply) -> Response:

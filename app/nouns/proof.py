@@ -1,6 +1,6 @@
 """What proves an incident: timeline, evidence, duties, control occurrences, signatures, exceptions."""
 
-from app.nouns.columns import instants, plain
+from app.nouns.columns import instants, permitted, plain
 from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
@@ -103,6 +103,7 @@ declare(
         | instants("clock_started_at due_at guideline_due_at original_due_at decided_at notified_at")
         | {
             "incident": One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id"),
+            "allowed_transitions": permitted("{t}.allowed"),
             "disclaimer": Field("'decision support, not legal advice'::text"),
             "state": Field(
                 "case when {t}.notified_at is not null then 'notified' when {t}.decision in ('open','notify')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from domain.actions import offered
 from domain.actors import Actor
+from domain.duties import OFFERED, delay_duty, resume_duty
 from domain.notifications import NAMES
+from domain.obligation_delays import DelayRequest
 from domain.refusals import Conflict, Forbidden, GateRefused, Invalid, Refusal
 from domain.verdicts import Verdict, matches, shown
 from tests.domain import engine
@@ -98,7 +101,22 @@ def check(story: Story, who: Any) -> None:
         for judged in stored(notice.allowed):
             name = judged.transition
             compare(notice.subject, judged, lambda t, m=notice, n=name: t.tell(m, n, who, reason=WHY))
+    for duty in story.record.obligations.values():
+        for judged in stored(duty.allowed):
+            name = judged.transition
+            compare(duty.rule_id, judged, lambda t, d=duty, n=name: handle(t, d, n, who))
     assert wrong == []
+
+
+def handle(story: Story, duty: Any, name: str, who: Any) -> Any:
+    """Decide an obligation, with a rationale that nobody gave before, or delay its notice."""
+    if name == "delay":
+        asked = DelayRequest(requested_by="the police", until=story.now + timedelta(days=3))
+        return story.do(who, lambda change: delay_duty(change, str(duty.id), asked))
+    if name == "lift_delay":
+        return story.do(who, lambda change: resume_duty(change, str(duty.id)))
+    more = {"rationale": f"{WHY} Once more: {len(duty.because)}.", "opinion_reference": f"OP-{len(duty.because)}"}
+    return story.decide(duty, name, who, **more)
 
 
 def courses() -> list[Story]:
@@ -111,8 +129,9 @@ def courses() -> list[Story]:
 
 STARTS = courses()
 
+THINGS = ["fact", "incident", "step", "action", "draft", "notice", "duty", "evidence", "participant", "sign"]
 doing = st.tuples(
-    st.sampled_from(["fact", "incident", "step", "action", "draft", "notice", "evidence", "participant", "sign"]),
+    st.sampled_from(THINGS),
     st.integers(0, len(CALLERS) - 1),
     st.integers(0, 200),
     st.integers(0, 200),
@@ -155,6 +174,8 @@ def step_of(story: Story, command: tuple[str, int, int, int]) -> None:
         story.draft(who, **told)
     elif kind == "notice" and story.record.notifications:
         story.tell(at(story.record.notifications.values(), first), at(NAMES, second), who, reason=WHY)
+    elif kind == "duty" and story.record.obligations:
+        handle(story, at(story.record.obligations.values(), first), at(OFFERED, second), who)
     elif kind == "evidence":
         story.attach("DL.1.2", who if who is not MACHINE else BEN)
     elif kind == "participant":
