@@ -241,6 +241,13 @@ class Database:
             rows = await db.fetch("SELECT DISTINCT tenant_id FROM due_work WHERE next_at <= now()")
         return [row["tenant_id"] for row in rows]
 
+    async def tenants_with_due_deliveries(self) -> list[UUID]:
+        """Which tenants have something to tell now: the same question for webhooks that go out."""
+        async with self.transaction(None, read_only=True) as db:
+            await db.execute("SET LOCAL ROLE holdfast_worker")
+            rows = await db.fetch("SELECT DISTINCT tenant_id FROM webhook_lanes WHERE next_at <= now()")
+        return [row["tenant_id"] for row in rows]
+
     async def is_reachable(self) -> bool:
         """Whether the database answers a question within a second or two."""
         try:

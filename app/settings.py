@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     issuer_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="Networks beside the public one where identity providers may be, separated by commas."
     )
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="Networks beside the public one that events may be sent into, separated by commas."
+    )
 
     database_url: SecretStr | None = Field(
         None,
@@ -104,7 +107,9 @@ class Settings(BaseSettings):
     refused_credentials_per_minute: int = Field(60, ge=1, description="Wrong credentials of one address or prefix.")
     incidents_per_day: int = Field(1_000_000, ge=1, description="Incidents one tenant may open in a day.")
 
-    @field_validator("trusted_proxies", "allowed_hosts", "cors_origins", "issuer_networks", mode="before")
+    @field_validator(
+        "trusted_proxies", "allowed_hosts", "cors_origins", "issuer_networks", "webhook_networks", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

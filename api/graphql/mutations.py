@@ -47,6 +47,7 @@ from api.rest import (
     steps,
     timeline,
     tools,
+    webhook_endpoints,
 )
 from app.answers import Answer
 from app.authentication import Principal
@@ -151,6 +152,12 @@ MUTATIONS: dict[str, Mutation] = {
         Mutation("editSource", sources.edit_source, "Source"),
         Mutation("rotateSource", sources.rotate, "Source"),
         Mutation("retryDelivery", sources.retry, "HookDelivery"),
+        Mutation("addWebhookEndpoint", webhook_endpoints.add_endpoint, "WebhookEndpoint"),
+        Mutation("editWebhookEndpoint", webhook_endpoints.edit_endpoint, "WebhookEndpoint"),
+        Mutation("rotateWebhookEndpoint", webhook_endpoints.rotate, "WebhookEndpoint"),
+        Mutation("testWebhookEndpoint", webhook_endpoints.send_test, "WebhookDelivery"),
+        Mutation("replayWebhookDelivery", webhook_endpoints.replay_one, "WebhookDelivery"),
+        Mutation("replayWebhookDeliveries", webhook_endpoints.replay_range),
     )
 }
 KEY_IN_ANSWER = {"Participant": "person_id", "TimelineEvent": "seq", "Risk": "ref"}

@@ -38,6 +38,7 @@ from api.rest import (
     sources,
     timeline,
     tools,
+    webhook_endpoints,
     work,
 )
 from app.reading import NOUNS
@@ -171,6 +172,14 @@ PAGES: dict[str, Page] = {
             control_id="",
         ),
         _page("hookDeliveries", "HookDelivery", sources.list_deliveries, "What a source sent.", id="Source"),
+        _page("webhookEndpoints", "WebhookEndpoint", webhook_endpoints.list_endpoints, "Where events are sent."),
+        _page(
+            "webhookDeliveries",
+            "WebhookDelivery",
+            webhook_endpoints.list_deliveries,
+            "What an endpoint is sent.",
+            id="WebhookEndpoint",
+        ),
     )
 }
 WHOLES: dict[str, Whole] = {

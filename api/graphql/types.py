@@ -42,6 +42,7 @@ from api.rest import (
     steps,
     timeline,
     tools,
+    webhook_endpoints,
 )
 from app.reading import NOUNS, Group, Many, One
 
@@ -183,6 +184,13 @@ TYPES: dict[str, GraphType] = {
         GraphType("identity", (identities.Identity,), "key.read", "A person as an identity provider knows them."),
         GraphType("source", (sources.Source,), "source.read", "A system that sends alerts."),
         GraphType("hook_delivery", (sources.HookDelivery,), "source.read", "What a source sent, and what came of it."),
+        GraphType("webhook_endpoint", (webhook_endpoints.WebhookEndpoint,), "endpoint.read", "Where events are sent."),
+        GraphType(
+            "webhook_delivery",
+            (webhook_endpoints.WebhookDelivery,),
+            "endpoint.read",
+            "One event on its way to one endpoint.",
+        ),
     )
 }
 

@@ -38,6 +38,7 @@ from api.rest import (
     steps,
     timeline,
     tools,
+    webhook_endpoints,
     work,
 )
 
@@ -77,5 +78,6 @@ ROUTERS: list[APIRouter] = [
     service_accounts.routes,
     settings.routes,
     sources.routes,
+    webhook_endpoints.routes,
     hooks.routes,
 ]

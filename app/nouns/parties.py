@@ -113,3 +113,36 @@ declare(
         sort="-received_at",
     )
 )
+
+declare(
+    Noun(
+        name="webhook_endpoint",
+        table="webhook_endpoints",
+        fields=plain(
+            "id version name url event_types filter client_ids payload status disabled_because public_key created_by"
+        )
+        | instants("created_at updated_at previous_secret_until failing_since"),
+        filters={"status": Filter("{t}.status = {v}::text")},
+        sorts={"created_at": Sort("{t}.created_at", "timestamptz")},
+        sort="created_at",
+    )
+)
+
+declare(
+    Noun(
+        name="webhook_delivery",
+        table="webhook_deliveries",
+        fields=plain(
+            "id endpoint_id event_id event_type stream stream_id seq status attempts duration_ms response_status "
+            "response_excerpt error"
+        )
+        | instants("created_at next_attempt_at attempted_at delivered_at"),
+        filters={
+            "endpoint": Filter("{t}.endpoint_id = {v}::uuid"),
+            "status": Filter("{t}.status = any({v}::text[])"),
+            "event_type": Filter("{t}.event_type = {v}::text"),
+        },
+        sorts={"created_at": Sort("{t}.created_at", "timestamptz")},
+        sort="-created_at",
+    )
+)

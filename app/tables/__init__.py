@@ -2,7 +2,20 @@
 
 from sqlalchemy import MetaData
 
-from app.tables import catalogue, identities, incidents, intake, parties, proof, risks, steps, timeline, tools, work
+from app.tables import (
+    catalogue,
+    identities,
+    incidents,
+    intake,
+    outbound,
+    parties,
+    proof,
+    risks,
+    steps,
+    timeline,
+    tools,
+    work,
+)
 from app.tables.columns import SQLModel
 
 __all__ = [
@@ -11,6 +24,7 @@ __all__ = [
     "identities",
     "incidents",
     "intake",
+    "outbound",
     "parties",
     "proof",
     "risks",

@@ -1,6 +1,7 @@
 """Fetching reaches public addresses and those that the operator named, under the name that was asked for."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -142,12 +143,10 @@ async def test_a_name_that_leads_into_our_network_is_not_dialled(web: Web) -> No
 
 
 async def test_a_name_with_one_bad_address_is_not_dialled(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.get_running_loop()
-
-    async def mixed(*_: object, **__: object) -> list[tuple[object, ...]]:
+    def mixed(*_: object, **__: object) -> list[tuple[object, ...]]:
         return [(2, 1, 6, "", (address, web.port)) for address in ("127.0.0.1", "10.0.0.1")]
 
-    monkeypatch.setattr(loop, "getaddrinfo", mixed)
+    monkeypatch.setattr(socket, "getaddrinfo", mixed)
     with pytest.raises(FetchFailed, match="not public"):
         await fetch(f"https://localhost:{web.port}/", bytes_max=10, networks=LOOPBACK)
     assert web.heads == []

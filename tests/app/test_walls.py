@@ -25,6 +25,7 @@ DELETABLE = {
     "idempotency_keys",
     "client_references",
     "identity_directory",
+    "webhook_lanes",
 }
 
 
@@ -134,6 +135,7 @@ async def test_only_the_named_things_look_across_tenants(superuser: asyncpg.Conn
     )
     assert {(row["tablename"], row["policyname"], *row["roles"], row["cmd"]) for row in wide} == {
         ("due_work", "worker", "holdfast_worker", "SELECT"),
+        ("webhook_lanes", "worker", "holdfast_worker", "SELECT"),
         ("identity_directory", "directory", "holdfast_directory", "SELECT"),
         *((name, "shipped", "public", "SELECT") for name in READ_ONLY),
     }
@@ -141,7 +143,9 @@ async def test_only_the_named_things_look_across_tenants(superuser: asyncpg.Conn
         "SELECT table_name || '.' || column_name AS name FROM information_schema.column_privileges"
         " WHERE grantee = 'holdfast_worker' AND table_schema = 'public'"
     )
-    assert {row["name"] for row in seen} == {"due_work.tenant_id", "due_work.next_at"}
+    assert {row["name"] for row in seen} == {
+        f"{table}.{column}" for table in ("due_work", "webhook_lanes") for column in ("tenant_id", "next_at")
+    }
 
 
 # ------------------------------------------------------------------------------------------------ as the service

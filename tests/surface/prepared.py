@@ -218,6 +218,13 @@ async def _register_and_sources(made: Prepared) -> None:
         "/hooks/{token}": hook.rpartition("/")[2],
     }
     made.named["source_id"] = source["id"]
+    told = {"name": f"Board {word}", "url": f"https://{word}.example/events", "event_types": ["incident.*"]}
+    endpoint = await made.make("POST", "/v1/webhook-endpoints", json=told)
+    test = await made.make("POST", f"/v1/webhook-endpoints/{endpoint['id']}/test")
+    made.values |= {
+        "/v1/webhook-endpoints/{id}": endpoint["id"],
+        "/v1/webhook-endpoints/{id}/deliveries/{delivery_id}": test["id"],
+    }
 
 
 async def _tools(made: Prepared) -> None:

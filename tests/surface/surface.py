@@ -149,5 +149,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/incidents/{incident_id}/external-references": {"system": "jira", "id": "HF-1"},
     "POST /v1/tools/{id}/decisions": {"outcome": "block", "reason": SENTENCE, "blocked_domains": ["chat.example"]},
     "POST /v1/sources": {"name": "Alerts", "system": "generic"},
+    "POST /v1/webhook-endpoints": {
+        "name": "Board",
+        "url": "https://receiver.example/events",
+        "event_types": ["incident.*"],
+        "filter": "type != 'incident.held'",
+    },
+    "PATCH /v1/webhook-endpoints/{id}": {
+        "url": "https://receiver.example/others",
+        "event_types": ["*"],
+        "filter": "incident.severity == 'SEV1'",
+        "status": "active",
+    },
 }
 """Bodies that a schema alone does not tell: a rule ties members together, or a word means something."""

@@ -58,6 +58,8 @@ READ_ELSEWHERE = {
             "sources.read_source",
             "tools.read",
             "tools.read_decision",
+            "webhook_endpoints.read_delivery",
+            "webhook_endpoints.read_endpoint",
         ),
         "the field `node`",
     ),
@@ -135,6 +137,8 @@ def nodes(tenant: Prepared) -> dict[str, str]:
         "ServiceAccount": "ServiceAccount:" + tenant.values["/v1/service-accounts/{id}"],
         "Source": "Source:" + tenant.values["/v1/sources/{id}"],
         "HookDelivery": "HookDelivery:" + tenant.values["/v1/sources/{id}/deliveries/{delivery_id}"],
+        "WebhookEndpoint": "WebhookEndpoint:" + tenant.values["/v1/webhook-endpoints/{id}"],
+        "WebhookDelivery": "WebhookDelivery:" + tenant.values["/v1/webhook-endpoints/{id}/deliveries/{delivery_id}"],
     }
 
 

@@ -1,0 +1,86 @@
+"""What we tell others: webhook endpoints, one delivery per event and endpoint, and the lanes that keep their order."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Index, Text, Uuid
+from sqlmodel import Field
+
+from app.tables import columns
+from app.tables.columns import SQLModel, index, of_tenant, one_of, unique
+
+
+class WebhookEndpoint(SQLModel, table=True):
+    """An address that events are sent to. `client_ids` null means no client limit. Secrets are sealed."""
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (of_tenant(), one_of("payload", "thin", "full"), one_of("status", "active", "disabled"))
+
+    tenant_id: UUID = columns.tenant()
+    id: UUID = columns.key()
+    version: int = columns.number(1)
+    name: str = columns.text()
+    url: str = columns.text()
+    event_types: list[str] = columns.words()
+    filter: str | None = columns.text()
+    client_ids: list[UUID] | None = Field(sa_type=ARRAY(Uuid))
+    payload: str = columns.text("thin")
+    status: str = columns.text("active")
+    disabled_because: str | None = columns.text()
+    failing_since: datetime | None
+    secret: bytes = columns.binary()  # 32 bytes of HMAC key, then 32 bytes of Ed25519 seed
+    previous_secret: bytes | None = columns.binary()
+    previous_secret_until: datetime | None
+    public_key: str = columns.text()
+    created_by: UUID | None
+    created_at: datetime = columns.now()
+    updated_at: datetime = columns.now()
+
+
+class WebhookDelivery(SQLModel, table=True):
+    """One event for one endpoint, written with the event. The body is made anew for each attempt and never kept."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        unique("webhook_deliveries_once", "endpoint_id", "stream", "stream_id", "seq"),
+        one_of("status", "pending", "delivered", "failed", "withheld"),
+        index("webhook_deliveries_pending", "endpoint_id", "stream", "stream_id", "seq", where="status = 'pending'"),
+        index("webhook_deliveries_by_age", "endpoint_id", "created_at"),
+    )
+
+    tenant_id: UUID = columns.tenant()
+    id: UUID = columns.key()
+    endpoint_id: UUID
+    stream: str = columns.text()
+    stream_id: UUID
+    seq: int
+    event_id: str = columns.text()
+    event_type: str = columns.text()
+    status: str = columns.text("pending")
+    attempts: int = columns.number(0)
+    next_attempt_at: datetime | None
+    attempted_at: datetime | None
+    delivered_at: datetime | None
+    duration_ms: int | None
+    response_status: int | None
+    response_excerpt: str | None = columns.text()
+    error: str | None = columns.text()
+    created_at: datetime = columns.now()
+
+
+class WebhookLane(SQLModel, table=True):
+    """One stream on its way to one endpoint: claimed as a whole by moving `next_at`, so that its events keep their
+    order. `bumps` counts what was queued since it exists."""
+
+    __tablename__ = "webhook_lanes"
+    __table_args__ = (
+        index("webhook_lanes_by_time", "endpoint_id", "next_at"),
+        Index("webhook_lanes_next", "next_at", "tenant_id"),
+    )
+
+    tenant_id: UUID = columns.tenant()
+    endpoint_id: UUID = columns.key()
+    stream: str = columns.key(Text)
+    stream_id: UUID = columns.key()
+    next_at: datetime
+    bumps: int = columns.number(0)

@@ -1,0 +1,228 @@
+"""Webhook endpoints: the addresses that events are sent to, each with a secret and a key pair of its own."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.authentication import Principal
+from app.database import Db
+from app.due_work import CHANNEL
+from app.events import append
+from app.fetching import FetchFailed, Network, check_receiver
+from app.ids import new_id
+from app.rights import require, require_unlimited
+from app.rows import Written, changed, check_version, insert_row, update_row
+from app.secrets import Vault
+from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
+from domain.refusals import Conflict, InputError, Invalid, NotFound
+from domain.webhook_endpoints import check_filter, check_types
+
+ENDPOINTS_MAX = 100  # of a tenant: each event may be told to all of them
+REPLAYED_MAX = 10_000  # deliveries in one call
+
+_LOCK = """
+SELECT id, version, name, url, event_types, filter, client_ids, payload, status
+FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
+"""
+# What was parked while the endpoint was disabled goes on.
+_RESUME = "UPDATE webhook_lanes SET next_at = now() WHERE tenant_id = $1 AND endpoint_id = $2 AND next_at = 'infinity'"
+_REPLAY = """
+WITH chosen AS (
+    SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND status <> 'pending' AND {which}
+    ORDER BY created_at, id LIMIT $3 FOR UPDATE),
+again AS (
+    UPDATE webhook_deliveries d SET status = 'pending', attempts = 0, next_attempt_at = now(), error = NULL
+    FROM chosen WHERE d.tenant_id = $1 AND d.id = chosen.id
+    RETURNING d.tenant_id, d.endpoint_id, d.stream, d.stream_id),
+woken AS (
+    INSERT INTO webhook_lanes (tenant_id, endpoint_id, stream, stream_id, next_at)
+    SELECT DISTINCT tenant_id, endpoint_id, stream, stream_id, now() FROM again
+    ORDER BY tenant_id, endpoint_id, stream, stream_id
+    ON CONFLICT (tenant_id, endpoint_id, stream, stream_id) DO UPDATE SET bumps = webhook_lanes.bumps + 1)
+SELECT count(*) FROM again
+"""
+REPLAY_ONE = _REPLAY.format(which="id = $4::uuid")
+REPLAY_SOME = _REPLAY.format(
+    which="created_at >= $4::timestamptz AND created_at < $5::timestamptz AND status = ANY ($6::text[])"
+)
+
+
+def secret_about(tenant_id: UUID, endpoint_id: UUID) -> bytes:
+    """What a sealed secret is bound to: it opens for no other endpoint."""
+    return f"webhook endpoint\n{tenant_id}\n{endpoint_id}".encode()
+
+
+async def create_endpoint(
+    db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, networks: Sequence[Network]
+) -> tuple[UUID, str]:
+    """Add an endpoint; its id and its secret, shown now and never again.
+
+    `given` holds name, url and event_types, and any of filter, client_ids and payload. Raises Forbidden, Invalid and
+    Conflict (`too-many-endpoints`).
+    """
+    _require(principal)
+    await _check(db, given, networks)
+    if await db.value("SELECT count(*) FROM webhook_endpoints WHERE tenant_id = $1", db.tenant_id) >= ENDPOINTS_MAX:
+        raise Conflict(f"There are {ENDPOINTS_MAX} endpoints already. Change one of them.", code="too-many-endpoints")
+    endpoint_id, now, secret = new_id(), datetime.now(UTC), new_signing_secret()
+    row = {
+        "id": endpoint_id,
+        "version": 1,
+        "filter": None,
+        "client_ids": None,
+        "payload": "thin",
+        "status": "active",
+        **given,
+        "public_key": public_key_text(secret),
+        "created_by": principal.person_id,
+        "created_at": now,
+        "updated_at": now,
+    }
+    hidden = {"secret": vault.seal(secret, about=secret_about(db.tenant_id, endpoint_id))}
+    told = Written("webhook_endpoint", "webhook_endpoint.created")
+    await insert_row(db, "webhook_endpoints", row, told, actor=principal.actor, at=now, hidden=hidden)
+    return endpoint_id, secret_text(secret)
+
+
+async def change_endpoint(
+    db: Db,
+    principal: Principal,
+    endpoint_id: UUID,
+    given: Mapping[str, Any],
+    if_match: str | None,
+    networks: Sequence[Network],
+) -> None:
+    """Change what `given` names. Activated again, it is sent what was waiting when it was disabled.
+
+    Raises NotFound, Forbidden, Invalid and Conflict.
+    """
+    _require(principal)
+    before = await _lock(db, endpoint_id)
+    check_version(if_match, before["version"])
+    changes = changed(before, given)
+    if not changes:
+        return
+    await _check(db, changes, networks)
+    now = datetime.now(UTC)
+    whole: dict[str, Any] = {**changes, "version": before["version"] + 1, "updated_at": now}
+    if "status" in changes:
+        whole |= {"disabled_because": None if changes["status"] == "active" else "asked", "failing_since": None}
+    told = Written("webhook_endpoint", "webhook_endpoint.changed", fields=sorted(changes))
+    await update_row(db, "webhook_endpoints", endpoint_id, whole, told, actor=principal.actor, at=now)
+    if changes.get("status") == "active":
+        await db.execute(_RESUME, db.tenant_id, endpoint_id)
+        await _wake(db)
+
+
+async def rotate_endpoint(db: Db, principal: Principal, endpoint_id: UUID, *, overlap: timedelta, vault: Vault) -> str:
+    """Replace secret and key pair; the new secret. The former ones sign beside them for `overlap` more.
+
+    Raises NotFound and Forbidden.
+    """
+    _require(principal)
+    before = await _lock(db, endpoint_id)
+    now, secret = datetime.now(UTC), new_signing_secret()
+    changes = {
+        "version": before["version"] + 1,
+        "updated_at": now,
+        "public_key": public_key_text(secret),
+        "previous_secret_until": now + overlap if overlap else None,
+    }
+    find = "SELECT secret FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2"
+    hidden = {
+        "secret": vault.seal(secret, about=secret_about(db.tenant_id, endpoint_id)),
+        "previous_secret": await db.value(find, db.tenant_id, endpoint_id) if overlap else None,
+    }
+    told = Written("webhook_endpoint", "webhook_endpoint.rotated")
+    await update_row(db, "webhook_endpoints", endpoint_id, changes, told, actor=principal.actor, at=now, hidden=hidden)
+    return secret_text(secret)
+
+
+async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID) -> UUID:
+    """Send an event `webhook_endpoint.tested` to the endpoint, past its types and filter; the id of the delivery.
+
+    Raises NotFound, Forbidden and Conflict (`endpoint-disabled`).
+    """
+    _require(principal)
+    before = await _lock(db, endpoint_id)
+    if before["status"] != "active":
+        raise Conflict("The endpoint is disabled. Activate it first.", code="endpoint-disabled")
+    event = await append(
+        db, "webhook_endpoint", endpoint_id, "webhook_endpoint.tested", {"name": before["name"]}, actor=principal.actor
+    )
+    delivery_id: UUID = await db.value(
+        "SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND stream = 'webhook_endpoint'"
+        " AND stream_id = $2 AND seq = $3",
+        db.tenant_id,
+        endpoint_id,
+        event["seq"],
+    )
+    return delivery_id
+
+
+async def replay_delivery(db: Db, principal: Principal, endpoint_id: UUID, delivery_id: UUID) -> None:
+    """Send a delivery again, with the id that it had. One that waits to be sent anyway stays as it is.
+
+    Raises NotFound and Forbidden.
+    """
+    _require(principal)
+    await _lock(db, endpoint_id)
+    await require_delivery(db, endpoint_id, delivery_id)
+    await db.value(REPLAY_ONE, db.tenant_id, endpoint_id, 1, delivery_id)
+    await _wake(db)
+
+
+async def require_delivery(db: Db, endpoint_id: UUID, delivery_id: UUID) -> None:
+    """Raise NotFound unless the delivery is one of this endpoint."""
+    find = "SELECT 1 FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND id = $3"
+    if await db.value(find, db.tenant_id, endpoint_id, delivery_id) is None:
+        raise NotFound
+
+
+async def replay_deliveries(
+    db: Db, principal: Principal, endpoint_id: UUID, since: datetime, until: datetime, statuses: Collection[str]
+) -> int:
+    """Send again what was queued from `since` to before `until`, the oldest REPLAYED_MAX; how many these are.
+
+    Raises NotFound and Forbidden.
+    """
+    _require(principal)
+    await _lock(db, endpoint_id)
+    count: int = await db.value(REPLAY_SOME, db.tenant_id, endpoint_id, REPLAYED_MAX, since, until, list(statuses))
+    await _wake(db)
+    return count
+
+
+def _require(principal: Principal) -> None:
+    require(principal, "endpoint.write")
+    require_unlimited(principal)
+
+
+async def _lock(db: Db, endpoint_id: UUID) -> dict[str, Any]:
+    row = await db.row(_LOCK, db.tenant_id, endpoint_id)
+    if row is None:
+        raise NotFound
+    return dict(row)
+
+
+async def _wake(db: Db) -> None:
+    await db.execute(f"NOTIFY {CHANNEL}")
+
+
+async def _check(db: Db, given: Mapping[str, Any], networks: Sequence[Network]) -> None:
+    if "url" in given:
+        try:
+            check_receiver(given["url"], networks)
+        except FetchFailed as error:
+            reason = f"{error}. Give an https address of the public network."
+            raise Invalid("Nothing can be sent to this address.", errors=[InputError("/url", reason)]) from None
+    if "event_types" in given:
+        check_types(given["event_types"])
+    check_filter(given.get("filter"))
+    wanted = given.get("client_ids") or []
+    rows = await db.fetch("SELECT id FROM clients WHERE tenant_id = $1 AND id = ANY ($2)", db.tenant_id, wanted)
+    known = {row["id"] for row in rows}
+    faults = [InputError(f"/client_ids/{n}", "names no client") for n, one in enumerate(wanted) if one not in known]
+    if faults:
+        raise Invalid("The client limit names what is no client.", errors=faults[:20])

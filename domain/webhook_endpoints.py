@@ -1,0 +1,65 @@
+"""What an endpoint is told: which types of events, which of them pass its filter, and what the message says."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from domain.expressions import EvaluationFailed, InvalidExpression, Scope, compile_expression
+from domain.refusals import InputError, Invalid
+
+TYPES_MAX = 100
+TYPE = re.compile(r"\*|[a-z_]{1,60}\.(\*|[a-z_]{1,60})")
+VARIABLES = frozenset({"type", "stream", "origin", "incident"})
+"""What a filter may ask: two texts, {kind, id} of who did it, and {id, number, status, severity, playbook, exercise,
+client_ids, labels} of the incident, which is unknown for what concerns none."""
+
+
+def check_types(types: Sequence[str]) -> None:
+    """Raise Invalid unless each is a type such as `step.completed`, all of one thing as in `step.*`, or `*`."""
+    faults = [
+        InputError(f"/event_types/{index}", "a type such as step.completed, all of one thing as in step.*, or *")
+        for index, one in enumerate(types)
+        if not TYPE.fullmatch(one)
+    ]
+    if faults or not 1 <= len(types) <= TYPES_MAX:
+        raise Invalid(f"Name 1 to {TYPES_MAX} types of events.", errors=faults[:20])
+
+
+def check_filter(text: str | None) -> None:
+    """Raise Invalid for a filter that is no condition over VARIABLES."""
+    if text is None:
+        return
+    try:
+        compile_expression(text, VARIABLES)
+    except InvalidExpression as error:
+        reason = f"{error} It may ask: {', '.join(sorted(VARIABLES))}."
+        raise Invalid("The filter cannot work like this.", errors=[InputError("/filter", reason[:300])]) from None
+
+
+def passes(text: str | None, known: Mapping[str, Any]) -> bool:
+    """Whether an event passes a filter: unless the filter says no. One that cannot be decided holds nothing back."""
+    if text is None:
+        return True
+    variables = {name: value for name, value in known.items() if name in VARIABLES and value is not None}
+    try:
+        return compile_expression(text, VARIABLES).holds(Scope(variables, VARIABLES - variables.keys())) is not False
+    except (EvaluationFailed, InvalidExpression):
+        return True
+
+
+def message(event: Mapping[str, Any], *, is_full: bool) -> dict[str, Any]:
+    """What the receiver gets: which event, of what, and where to read on; with `is_full` what the timeline says too.
+
+    `event` holds id, type, timestamp, stream, stream_id, seq, origin, incident (None where there is none) and data.
+    """
+    return {
+        **{name: event[name] for name in ("id", "type", "timestamp", "stream", "stream_id", "seq", "origin")},
+        "incident": _brief(event["incident"]),
+        "data": event["data"] if is_full else None,
+    }
+
+
+def _brief(incident: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if incident is None:
+        return None
+    return {name: incident[name] for name in ("id", "number", "url", "status", "severity")}
