@@ -1,9 +1,11 @@
 """The door of deliveries: one address per source, whose token is the first credential and often the only one.
 
 Many senders stop for good after an error, so content never leads to one: 401 for a stranger, 413 for a body that is too
-large, 429 for a flood, else 202 with what became of it.
+large, 429 for a flood, else 202 with what became of it. A sender that only asks whether the address works is answered
+as it wishes.
 """
 
+import re
 import time
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -19,7 +21,8 @@ from api.calls import JSON
 from api.doorkeeper import MALFORMED_FACTOR, Doorkeeper
 from api.errors import BodyTimeout, RateLimited, TooLarge
 from api.fields import Out
-from app.deliveries import NotAuthentic, Receipt, receive
+from app.certificates import Certificates
+from app.deliveries import NotAuthentic, Receipt, knows, receive
 from app.limits import Limiter
 from app.secrets import Claim, parse_hook_token
 from app.settings import Settings
@@ -31,6 +34,7 @@ routes = APIRouter(tags=["Hooks"], redirect_slashes=False)
 QUERY_MAX = 100  # parameters
 OWN_MAX = 10_000  # sources with a limit of their own that are remembered
 KNOWN_MAX = 20_000
+ORIGIN = re.compile(r"[A-Za-z0-9.:*-]{1,253}")
 
 
 class IncidentOf(Out):
@@ -51,13 +55,14 @@ class Taken(Out):
 
 
 class HookLimits:
-    """The counters of this process: wrong addresses per caller, deliveries per source."""
+    """What this process counts and remembers: wrong addresses per caller, deliveries per source, certificates."""
 
     def __init__(self, settings: Settings) -> None:
         self.sources = Limiter(settings.source_requests_per_minute)
         self.own: dict[tuple[UUID, int], Limiter] = {}
         self.known: dict[bytes, None] = {}  # hashes of tokens that were right: no wrong neighbour locks them out
         self.refused = Limiter(settings.refused_credentials_per_minute)
+        self.certificates = Certificates()
         self.malformed = Limiter(settings.refused_credentials_per_minute * MALFORMED_FACTOR)
 
     def admit(self, source: Source) -> None:
@@ -110,14 +115,45 @@ async def take(request: Request, token: str) -> Response:
         limits.remember(claim)
 
     try:
-        receipt = await receive(keeper.database, keeper.vault, claim, received, admitted=admitted)
+        receipt = await receive(
+            keeper.database, keeper.vault, claim, received, certificates=limits.certificates, admitted=admitted
+        )
     except NotAuthentic:
-        limits.known.pop(claim.hash, None)
-        verdict = limits.refused.take(request.scope["holdfast.address"], time.monotonic())
-        if not verdict.allowed:
-            raise RateLimited(verdict.retry_after) from None
+        _count_refused(request, limits, claim)
         raise
+    if receipt.handshake is not None:
+        return Response(receipt.handshake, 200, None, "text/plain; charset=utf-8")
+    if receipt.reply:
+        return Response(_reply(receipt, keeper.settings), 200, None, JSON)
     return Response(_answer(receipt, keeper.settings), 202, None, JSON)
+
+
+@routes.options("/hooks/{token}", name="ask", include_in_schema=False)
+async def ask(request: Request, token: str) -> Response:
+    """Whether a sender may send, as the webhook specification of CloudEvents asks it before the first delivery."""
+    keeper: Doorkeeper = request.app.state.keeper
+    limits = _limits(request, keeper.settings)
+    claim = _claim(request, token, limits)
+    source = await knows(keeper.database, keeper.vault, claim)
+    if source is None:
+        _count_refused(request, limits, claim)
+        raise NotAuthentic
+    limits.remember(claim)
+    headers = {"Allow": "POST"}
+    origin, rate = request.headers.get("webhook-request-origin", ""), request.headers.get("webhook-request-rate", "")
+    if ORIGIN.fullmatch(origin):
+        allowed = int(source.limits.get("per_minute") or limits.sources.limit)
+        asked = int(rate) if rate.isascii() and rate.isdigit() and len(rate) < 10 else allowed
+        headers |= {"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": str(max(min(asked, allowed), 1))}
+    return Response(None, 200, headers)
+
+
+def _count_refused(request: Request, limits: HookLimits, claim: Claim) -> None:
+    """Note a stranger. Raises RateLimited when there were too many."""
+    limits.known.pop(claim.hash, None)
+    verdict = limits.refused.take(request.scope["holdfast.address"], time.monotonic())
+    if not verdict.allowed:
+        raise RateLimited(verdict.retry_after)
 
 
 def _limits(request: Request, settings: Settings) -> HookLimits:
@@ -176,6 +212,18 @@ def _query(request: Request) -> dict[str, str]:
         return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_MAX))
     except ValueError:
         return {}
+
+
+def _reply(receipt: Receipt, settings: Settings) -> bytes:
+    """What the sender shows to its user."""
+    url = f"{settings.base_url}/v1/incidents/{receipt.incident_id}" if receipt.incident_id is not None else ""
+    words = {"number": receipt.number or "", "result": receipt.result, "because": receipt.because, "url": url}
+    members = {}
+    for name, text in receipt.reply.items():
+        for word, meaning in words.items():
+            text = text.replace(f"{{{word}}}", meaning)
+        members[name] = text.strip()
+    return orjson.dumps(members)
 
 
 def _answer(receipt: Receipt, settings: Settings) -> bytes:

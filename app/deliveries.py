@@ -14,17 +14,20 @@ import orjson
 from msgspec import Struct
 
 from app.authentication import Principal, Unauthenticated, wall
+from app.certificates import Certificates
 from app.database import Database, DatabaseAway, Db
 from app.events import append
+from app.fetching import FetchFailed
 from app.ids import new_id
 from app.incidents import ReferenceTaken
 from app.rights import require, require_unlimited
 from app.secrets import Claim, Unsealable, Vault
 from app.source_events import Doing, Outcome, Repeated, act
 from app.sources import Source, find_source, source_by_id
-from domain.mappings import Unmappable, content_key, kept_headers, read_delivery, received_again
+from domain.mappings import Unmappable, content_key, handshake_answer, kept_headers, read_delivery, received_again
+from domain.notification_signatures import CertificateUnknown
 from domain.refusals import Conflict, NotFound, Refusal
-from domain.signatures import Received, authentic, credential_headers
+from domain.signatures import Received, authentic, credential_headers, is_quiet
 from domain.source_events import Result
 from domain.systems import System, system_of
 
@@ -35,6 +38,7 @@ ERROR_MAX = 2_000  # characters
 UNMAPPED_KEPT = 1_000  # in a row within an hour: more of them are kept without their body
 RETRYABLE = ("unmapped", "ignored")
 NOT_USED = "It could not be used; it is kept and can be tried again."
+NOT_PROVEN = "It does not carry the secret of this source; nothing of it was used."
 POSITION = ":position"  # in the kept headers, after the manner of HTTP/2: where the events of the delivery stand
 
 # Sent again, a delivery is a duplicate, unless it had no effect before and has one now.
@@ -76,13 +80,18 @@ class NotAuthentic(Unauthenticated):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What became of a delivery."""
+    """What became of a delivery.
+
+    `handshake` is what a sender wants to read that only asked whether we are here, `reply` what it shows to its user.
+    """
 
     delivery_id: UUID
     result: Result
     because: str
     incident_id: UUID | None = None
     number: str | None = None
+    handshake: str | None = None
+    reply: dict[str, str] = {}
 
 
 class _Arrived(Struct):
@@ -103,6 +112,7 @@ async def receive(
     claim: Claim,
     received: Received,
     *,
+    certificates: Certificates,
     admitted: Callable[[Source], None] = lambda source: None,
 ) -> Receipt:
     """Take one delivery: prove it, keep it, let it act. `admitted` is told of every source that proved itself.
@@ -118,11 +128,20 @@ async def receive(
         if source is None:
             raise NotAuthentic
         system = system_of(source.system, source.mapping)
-        if not authentic(source.schemes or system.verify, source.secrets, received, now):
+        schemes = source.schemes or system.verify
+        is_proven = authentic(schemes, source.secrets, received, now, certificates.known)
+        handshake = handshake_answer(system, received, is_proven=is_proven)
+        if not is_proven and handshake is None and not is_quiet(schemes, received):
             raise NotAuthentic
         if arrived is None:
             admitted(source)
         arrived = _Arrived(received, source, system, new_id(), content_key(received))
+        if handshake is not None:
+            return Receipt(delivery_id=arrived.id, result="ignored", because="", handshake=handshake)
+        if not is_proven:
+            # Kept without its body, which nobody vouches for: trying it again cannot make it act.
+            arrived.received = Received(body=b"", headers={})
+            return await _keep(db, arrived, Outcome("ignored", NOT_PROVEN))
         try:
             outcome = await _read_and_act(db, arrived)
         except Repeated as repeated:
@@ -131,7 +150,20 @@ async def receive(
             raise
         return await _keep(db, arrived, outcome)
 
-    return await _kept(database, claim.tenant_id, work, lambda: arrived)
+    try:
+        return await _kept(database, claim.tenant_id, work, lambda: arrived)
+    except CertificateUnknown as unknown:
+        try:
+            await certificates.learn(unknown.url)
+        except FetchFailed as error:
+            raise DatabaseAway("a certificate cannot be fetched") from error
+        return await _kept(database, claim.tenant_id, work, lambda: arrived)
+
+
+async def knows(database: Database, vault: Vault, claim: Claim) -> Source | None:
+    """The source of an address, for a sender that asks whether it may send. Nothing is kept."""
+    async with database.transaction(claim.tenant_id, read_only=True) as db:
+        return await find_source(db, claim, vault)
 
 
 async def _kept(
@@ -150,7 +182,7 @@ async def _kept(
                 return found
         except ReferenceTaken:
             continue  # another door took the reference meanwhile: now it is found
-        except (Unauthenticated, DatabaseAway):
+        except (Unauthenticated, DatabaseAway, CertificateUnknown):
             raise
         except Unsealable as error:
             # The operator lost the key of our secrets: the sender shall come back when it is found.
@@ -222,6 +254,7 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
         because=outcome.because,
         incident_id=outcome.incident_id,
         number=outcome.number or row["number"],
+        reply=arrived.system.reply,
     )
 
 
@@ -260,6 +293,7 @@ async def _find_kept(db: Db, arrived: _Arrived) -> Receipt | None:
         because="This delivery was taken before.",
         incident_id=row["incident_id"],
         number=row["number"],
+        reply=arrived.system.reply,
     )
 
 

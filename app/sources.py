@@ -20,7 +20,7 @@ from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Claim, Vault, new_hook_token
 from domain.actors import Actor
 from domain.refusals import InputError, Invalid, NotFound
-from domain.signatures import Scheme, UrlOnly, check_secret
+from domain.signatures import Scheme, Sns, UrlOnly, check_secret
 from domain.systems import read_mapping, system_names, system_text
 
 OVERLAP = timedelta(hours=24)
@@ -240,7 +240,7 @@ async def _check(db: Db, row: Mapping[str, Any], secret: str | None, given: Mapp
             faults += [_fault("/scheme", str(one["msg"])) for one in error.errors(include_input=False)]
             schemes = []
     has_secret = secret is not None or row.get("has_secret", False)
-    if schemes and not has_secret and not any(isinstance(one, UrlOnly) for one in schemes):
+    if schemes and not has_secret and not any(isinstance(one, UrlOnly | Sns) for one in schemes):
         faults.append(_fault("/secret", "needed by the scheme"))
     if schemes and has_secret and all(isinstance(one, UrlOnly) for one in schemes):
         faults.append(_fault("/scheme", "url_only takes no secret"))

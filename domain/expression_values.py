@@ -1,5 +1,7 @@
 """Values on their way into an expression: made plain, bounded, found by a path; and the functions we add to CEL."""
 
+import html
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +19,8 @@ DEPTH_MAX = 64  # as deep as a JSON body may nest
 INT_MAX = 2**63 - 1  # beyond it the evaluator makes a float without saying so
 
 MISSING: Final[Any] = object()
+LINE_END = re.compile(r"<(?:br|/p|/div|/li|/tr|/h[1-6])\b[^<>]*>", re.IGNORECASE)
+MARK = re.compile(r"<[^<>]*>")
 
 
 def plain(value: Any, list_max: int, depth: int = 0) -> Any:
@@ -127,6 +131,18 @@ def _replace(value: Any, old: Any, new: Any) -> Any:
     return value.replace(old, new, room)[:STRING_MAX]
 
 
+def _after(value: Any, prefix: Any) -> Any:
+    """`value` without `prefix` where it begins with it, whatever the case; else as it is."""
+    if not isinstance(value, str) or not isinstance(prefix, str):
+        return None
+    return value[len(prefix) :] if value[: len(prefix)].casefold() == prefix.casefold() else value
+
+
+def _html_text(value: str) -> str:
+    """What a piece of HTML says, without its marks. For reading, not for showing as HTML."""
+    return html.unescape(MARK.sub("", LINE_END.sub("\n", value))).strip()
+
+
 def _instant(value: str) -> datetime | None:
     parsed = datetime.fromisoformat(value)
     return parsed if parsed.tzinfo is not None else None
@@ -145,6 +161,8 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "split": _split,
     "join": _join,
     "replace": _replace,
+    "after": _after,
+    "html_text": _on_text(_html_text),
     "instant": _on_text(_instant),
     "iso_duration": _on_text(_iso_duration),
 }

@@ -26,6 +26,7 @@ TEXT_MAX = 20_000
 LIST_MAX = 50
 LABEL_MAX = 100
 FAULTS_MAX = 5
+HANDSHAKE_MAX = 1_000
 EMPTY_DATES = (1, 1899, 1900, 1901, 1970)  # years by which systems say that there is no date
 EMPTY_WORDS = frozenset({"", "none", "null", "n/a", "undefined"})
 # Controls, and marks that turn the direction of a line: they mean nothing in a record and mislead its readers.
@@ -97,6 +98,8 @@ def read_delivery(system: System, received: Received) -> Delivery:
     items: list[Any] = [None]
     if system.items is not None:
         found, _ = first_given([system.items], scope)
+        if isinstance(found, dict):
+            found = [found]  # some senders make a list only of several
         if not isinstance(found, list):
             raise Unmappable("There is no list where the mapping looks for the items.")
         if len(found) > ITEMS_MAX:
@@ -112,6 +115,29 @@ def read_delivery(system: System, received: Received) -> Delivery:
     if not events:
         raise Unmappable("It holds no items.")
     return Delivery(events=events, delivery_id=delivery_id, faults=faults)
+
+
+def handshake_answer(system: System, received: Received, *, is_proven: bool) -> str | None:
+    """What the sender wants to read when it only asks whether we are here, None when it asks no such thing.
+
+    Before the proof only what is declared `unsigned` is answered.
+    """
+    asked = [one for one in system.handshakes if is_proven or one.unsigned]
+    if not asked:
+        return None
+    try:
+        body = decode(received.body, received.headers.get("content-type", ""), system.decode)
+    except Unreadable:
+        body = None
+    scope = Scope({"body": body, "headers": received.headers, "query": received.query})
+    for one in asked:
+        try:
+            answer = one.answer.read(scope) if one.when.holds(scope) else None
+        except EvaluationFailed:
+            continue
+        if isinstance(answer, str) and answer:
+            return _clean(answer)[:HANDSHAKE_MAX]
+    return None
 
 
 def content_key(received: Received) -> str:
@@ -130,7 +156,8 @@ def kept_headers(system: System, received: Received, credentials: frozenset[str]
     wanted = (PLAIN_HEADERS | system.kept_headers) - credentials
     kept = {name: _clean(value)[:LINE_MAX] for name, value in received.headers.items() if name in wanted}
     query = {name: value for name, value in received.query.items() if name in system.kept_query}
-    return kept | {f":query.{name}": _clean(value)[:LINE_MAX] for name, value in query.items()}
+    kept |= {f":query.{name}": _clean(value)[:LINE_MAX] for name, value in query.items()}
+    return {name: value for name, value in kept.items() if name not in credentials}
 
 
 def received_again(body: bytes, kept: Mapping[str, Any]) -> Received:

@@ -28,14 +28,16 @@ class Unreadable(ValueError):
 class DecodeStep(BaseModel):
     """One step of decoding. `at` is a dotted path to a string inside what the steps before made; without it the body.
 
-    `form_field` names the field that holds the JSON when the body comes as a form instead.
+    `form_field` names the field that holds the JSON when the body comes as a form instead; `form_or_json` is what the
+    content type says. An `optional` step leaves a string that it cannot read as it is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    kind: Literal["json", "form", "base64", "text"] = Field(alias="as")
+    kind: Literal["json", "form", "form_or_json", "base64", "text"] = Field(alias="as")
     at: str | None = None
     form_field: str | None = None
+    optional: bool = False
 
 
 def decode(body: bytes, content_type: str, steps: Sequence[DecodeStep]) -> Any:
@@ -59,10 +61,11 @@ def _decode(step: DecodeStep, raw: bytes | str, content_type: str) -> Any:
             raise Unreadable("The body is not base64.") from None
     if isinstance(raw, str):
         raw = raw.encode("utf-8", "surrogatepass")
-    if step.kind == "form":
+    is_form = content_type.startswith("application/x-www-form-urlencoded")
+    if step.kind == "form" or (step.kind == "form_or_json" and is_form):
         return _form(raw)
-    if step.kind == "json":
-        if step.form_field is not None and content_type.startswith("application/x-www-form-urlencoded"):
+    if step.kind in ("json", "form_or_json"):
+        if step.form_field is not None and is_form:
             raw = str(_form(raw).get(step.form_field, "")).encode()
         return loads(raw)
     return _text(raw)
@@ -76,7 +79,11 @@ def _decode_inside(step: DecodeStep, value: Any) -> None:
         value = value.get(name) if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(value.get(last), str) or not value[last].strip():
         return
-    value[last] = _decode(step, value[last], "")
+    try:
+        value[last] = _decode(step, value[last], "")
+    except Unreadable:
+        if not step.optional:
+            raise
 
 
 def loads(raw: bytes) -> Any:

@@ -16,9 +16,13 @@ from typing import Annotated, Literal
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from domain.notification_signatures import NotificationSignature
+from domain.payloads import Unreadable, loads
+
 SIGNATURES_MAX = 10  # in one header, as during the rotation of a sender's secret
 PIECE = re.compile(r"\{(body|timestamp|id)\}")
 WHSEC = "whsec_"
+NONE_KNOWN: Mapping[str, bytes] = {}
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 ShortText = Annotated[str, Field(max_length=40)]
@@ -41,7 +45,7 @@ class Hmac(_Scheme):
 
     `signed` is what the sender hashes: `{body}` and, where it adds them, `{timestamp}` and `{id}`, each from its
     header. `key` says how the secret becomes the key; `separator` divides several signatures. A timestamp may be off by
-    `tolerance_seconds` to both sides.
+    `tolerance_seconds` to both sides; null where the sender repeats old deliveries with their first timestamp.
     """
 
     kind: Literal["hmac"]
@@ -54,7 +58,7 @@ class Hmac(_Scheme):
     timestamp_header: HeaderName | None = None
     timestamp_format: Literal["s", "ms", "iso"] = "s"
     id_header: HeaderName | None = None
-    tolerance_seconds: Annotated[int, Field(ge=1, le=300)] = 300
+    tolerance_seconds: Annotated[int, Field(ge=1, le=300)] | None = 300
     separator: Annotated[str, Field(min_length=1, max_length=3)] | None = None
 
     @model_validator(mode="after")
@@ -95,6 +99,33 @@ class Basic(_Scheme):
     kind: Literal["basic"]
 
 
+class QueryToken(_Scheme):
+    """The secret itself as a parameter of the address, from senders that can set nothing but an address."""
+
+    kind: Literal["query_token"]
+    parameter: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+
+
+class BodyToken(_Scheme):
+    """The secret itself inside a JSON body. `at` is a dotted path, which leads into every element of a list it meets.
+
+    Whoever proves nothing so is not told: such senders repeat whatever is refused.
+    """
+
+    kind: Literal["body_token"]
+    at: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Sns(_Scheme):
+    """The signature of an Amazon SNS message, inside its body, by a certificate of Amazon's.
+
+    The secret, where there is one, is the certificate itself as PEM; else it is fetched from where the message says, if
+    that is Amazon's. Amazon signs for every customer: name the topic in `limits.sender`.
+    """
+
+    kind: Literal["sns"]
+
+
 class UrlOnly(_Scheme):
     """The sender can prove nothing: the token in the address is the only credential."""
 
@@ -102,7 +133,7 @@ class UrlOnly(_Scheme):
 
 
 Scheme = Annotated[
-    Hmac | StandardWebhooks | HeaderToken | Bearer | Basic | UrlOnly,
+    Hmac | StandardWebhooks | HeaderToken | QueryToken | Bearer | Basic | BodyToken | Sns | UrlOnly,
     Field(discriminator="kind"),
 ]
 
@@ -119,13 +150,22 @@ STANDARD_WEBHOOKS = Hmac(
 )
 
 
-def authentic(schemes: Sequence[Scheme], secrets: Sequence[str], received: Received, now: datetime) -> bool:
+def authentic(
+    schemes: Sequence[Scheme],
+    secrets: Sequence[str],
+    received: Received,
+    now: datetime,
+    certificates: Mapping[str, bytes] = NONE_KNOWN,
+) -> bool:
     """Whether one of the schemes proves that the sender knows one of the secrets.
 
     Two secrets are given while one replaces the other. Without any secret only `url_only` passes; with one it never
-    does, so that nobody gets past a signature by leaving it away.
+    does, so that nobody gets past a signature by leaving it away. `certificates` are those of SNS, by their addresses.
+    Raises CertificateUnknown for one that has to be fetched first.
     """
     if not secrets:
+        if any(isinstance(scheme, Sns) for scheme in schemes):
+            return NotificationSignature(received.body).is_valid(certificates)
         return any(isinstance(scheme, UrlOnly) for scheme in schemes)
     proven = [proves(scheme, secret, received, now) for scheme in schemes for secret in secrets]
     return any(proven)
@@ -143,9 +183,20 @@ def proves(scheme: Scheme, secret: str, received: Received, now: datetime) -> bo
         header, wanted = scheme.header.lower(), scheme.prefix + secret
     elif isinstance(scheme, Bearer):
         header, wanted = "authorization", f"Bearer {secret}"
+    elif isinstance(scheme, QueryToken):
+        return _equal(received.query.get(scheme.parameter, ""), secret)
+    elif isinstance(scheme, BodyToken):
+        return _is_carried(scheme, secret, received.body)
+    elif isinstance(scheme, Sns):
+        return NotificationSignature(received.body).is_signed_by(secret.encode())
     else:
         header, wanted = "authorization", "Basic " + base64.b64encode(secret.encode()).decode()
     return _equal(received.headers.get(header, ""), wanted)
+
+
+def is_quiet(schemes: Sequence[Scheme], received: Received) -> bool:
+    """Whether a delivery that proved nothing tried to prove itself by its body: its sender is not told."""
+    return any(isinstance(scheme, BodyToken) and _carried(scheme, received.body) for scheme in schemes)
 
 
 def check_secret(scheme: Scheme, secret: str) -> str | None:
@@ -154,6 +205,8 @@ def check_secret(scheme: Scheme, secret: str) -> str | None:
         return "the scheme url_only takes no secret"
     if isinstance(scheme, Basic) and ":" not in secret:
         return "reads user:password"
+    if isinstance(scheme, Sns):
+        return NotificationSignature.fault_of_certificate(secret.encode())
     key = scheme.key if isinstance(scheme, Hmac) else "whsec" if isinstance(scheme, StandardWebhooks) else "raw"
     if _key(key, secret) is None:
         return "is not base64" if key == "base64" else "reads whsec_ and base64"
@@ -161,9 +214,10 @@ def check_secret(scheme: Scheme, secret: str) -> str | None:
 
 
 def credential_headers(schemes: Sequence[Scheme]) -> frozenset[str]:
-    """The headers, in lower case, that carry a proof or a secret: they are never kept."""
+    """The headers, in lower case, and parameters (`:query.name`) that carry a proof or secret: they are never kept."""
     found = {"authorization", "cookie", "proxy-authorization", STANDARD_WEBHOOKS.header}
     found |= {scheme.header.lower() for scheme in schemes if isinstance(scheme, Hmac | HeaderToken)}
+    found |= {f":query.{scheme.parameter}" for scheme in schemes if isinstance(scheme, QueryToken)}
     return frozenset(found)
 
 
@@ -188,6 +242,28 @@ def _is_signed(scheme: Hmac, secret: str, received: Received, now: datetime) -> 
         is_prefixed = one.startswith(scheme.prefix)
         found |= _equal(text.lower() if scheme.encoding == "hex" else text, wanted) and is_prefixed
     return found
+
+
+def _is_carried(scheme: BodyToken, secret: str, body: bytes) -> bool:
+    """Whether all places that `at` leads to hold the secret, and there is one."""
+    equal = [isinstance(text, str) and _equal(text, secret) for text in _carried(scheme, body)]
+    return bool(equal) and all(equal)
+
+
+def _carried(scheme: BodyToken, body: bytes) -> list[object]:
+    """What lies where `at` leads, an absent member as None."""
+    try:
+        found = [loads(body)]
+    except Unreadable:
+        return []
+    for name in scheme.at.split("."):
+        found = [element.get(name) for one in found for element in _elements(one) if isinstance(element, dict)]
+    given = [text for one in found for text in _elements(one)]
+    return given if any(text is not None for text in given) else []
+
+
+def _elements(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
 
 
 def _signatures(scheme: Hmac, given: str) -> list[str]:
@@ -218,7 +294,7 @@ def _is_recent(scheme: Hmac, text: str, now: datetime) -> bool:
             at = datetime.fromtimestamp(int(text) / (1000 if scheme.timestamp_format == "ms" else 1), UTC)
     except (ValueError, OverflowError, OSError):
         return False
-    return abs((now - at).total_seconds()) <= scheme.tolerance_seconds
+    return scheme.tolerance_seconds is None or abs((now - at).total_seconds()) <= scheme.tolerance_seconds
 
 
 def _header(received: Received, name: str | None) -> str:

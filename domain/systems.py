@@ -106,15 +106,33 @@ class EventText(_Model):
 
 
 class MappingText(_Model):
-    """What a source says about its own deliveries, over what its system says. `items` leads to a list of several."""
+    """What a source says about its own deliveries, over what its system says.
+
+    `items` leads to a list of several; an object there is a list of one.
+    """
 
     events: Annotated[list[EventText], Field(max_length=EVENTS_MAX)] = []
     fields: dict[FieldName, AnyField] = {}
     items: Text | None = None
 
 
+class HandshakeText(_Model):
+    """A question by which a sender finds out whether an address takes its deliveries, and what it wants to read.
+
+    `unsigned` handshakes are answered to whoever knows the address: they come before anything can be signed.
+    """
+
+    when: Text
+    answer: Text
+    unsigned: bool = False
+
+
 class SystemText(_Model):
-    """One system as its file describes it."""
+    """One system as its file describes it.
+
+    `reply` is what a sender shows to its user instead of our own answer: JSON members whose texts may hold `{number}`,
+    `{result}`, `{because}` and `{url}`.
+    """
 
     system: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
     title: Text
@@ -122,6 +140,8 @@ class SystemText(_Model):
     decode: list[DecodeStep] = [DecodeStep(kind="json")]
     discovery_method: DiscoveryMethod | None = None
     items: Text | None = None
+    handshakes: list[HandshakeText] = []
+    reply: dict[str, str] = {}
     events: Annotated[list[EventText], Field(min_length=1, max_length=EVENTS_MAX)]
     fields: dict[FieldName, AnyField]
 
@@ -199,6 +219,14 @@ class EventReader(Struct, frozen=True):
     is_own: bool
 
 
+class HandshakeReader(Struct, frozen=True):
+    """A compiled handshake."""
+
+    when: Reader
+    answer: Reader
+    unsigned: bool
+
+
 class System(Struct, frozen=True, kw_only=True):
     """A system, or a system with the mapping of one source over it: compiled and ready to read deliveries."""
 
@@ -208,6 +236,8 @@ class System(Struct, frozen=True, kw_only=True):
     decode: tuple[DecodeStep, ...]
     discovery_method: str | None
     items: Reader | None
+    handshakes: tuple[HandshakeReader, ...]
+    reply: dict[str, str]
     events: tuple[EventReader, ...]
     fields: dict[str, FieldReader]
     kept_headers: frozenset[str]  # those that the mapping refers to, and so needs when it is tried again
@@ -279,6 +309,8 @@ def compile_system(text: SystemText, mapping: MappingText) -> System:
         decode=tuple(text.decode),
         discovery_method=text.discovery_method.value if text.discovery_method else None,
         items=None if items is None else Reader(items, is_shipped=mapping.items is None),
+        handshakes=tuple(_handshake(one) for one in text.handshakes),
+        reply=text.reply,
         events=tuple(events),
         fields={field.name: field for field in fields},
         kept_headers=frozenset("".join(names).lower() for root, *names in referred if root == "headers"),
@@ -294,6 +326,11 @@ def _texts() -> dict[str, SystemText]:
 
 def _event(event: EventText, *, is_own: bool) -> EventReader:
     return EventReader(Reader(event.when, is_shipped=not is_own), event.action, event.because, is_own)
+
+
+def _handshake(text: HandshakeText) -> HandshakeReader:
+    when, answer = (Reader(one, is_shipped=True) for one in (text.when, text.answer))
+    return HandshakeReader(when, answer, text.unsigned)
 
 
 def _field(name: FieldName, field: FieldText, *, is_own: bool) -> FieldReader:

@@ -26,7 +26,7 @@ from domain.systems import MappingText
 
 routes = router("Sources")
 
-Secret = Annotated[str, StringConstraints(min_length=8, max_length=500)]
+Secret = Annotated[str, StringConstraints(min_length=8, max_length=8_000)]
 Result = Literal["created", "updated", "noted", "duplicate", "ignored", "unmapped"]
 ClientMap = Annotated[dict[Annotated[str, StringConstraints(max_length=500)], UUID], Field(max_length=5_000)]
 
