@@ -2,11 +2,12 @@
 ordinary executor where a selection says more than that."""
 
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any
 
 import orjson
 import structlog
-from graphql import FieldNode, GraphQLError, OperationType
+from graphql import FieldNode, GraphQLError, OperationType, execute
 from graphql.execution.values import get_argument_values, get_variable_values
 from starlette.requests import Request
 
@@ -109,8 +110,7 @@ async def answer(request: Request, text: str, variables: Json) -> bytes:
     if isinstance(found, bytes):
         return found
     if found.kind is OperationType.MUTATION:  # each of its fields is a transaction of its own, in their order
-        result = await schema().execute(found.text, variable_values=variables, context_value={"request": request})
-        return told(result.data, list(result.errors or ()), request)
+        return await _run(found, variables, {"request": request})
     return told(None, [GraphQLError("Subscriptions are answered over a WebSocket at /graphql.")], request)
 
 
@@ -192,13 +192,14 @@ async def _thing(graph: GraphCall, one: Planned, document: Document, arguments: 
 
 
 async def _ordinarily(graph: GraphCall, document: Document, variables: Json) -> bytes:
-    request = graph.request
-    result = await schema().execute(
-        document.text,
-        variable_values=variables,
-        context_value={"graph": graph, "request": request, "now": graph.now},
-    )
-    return told(result.data, list(result.errors or ()), request)
+    return await _run(document, variables, {"graph": graph, "request": graph.request, "now": graph.now})
+
+
+async def _run(document: Document, variables: Json, context: Json) -> bytes:
+    """By the executor of the library, which is given the document as it was read and validated once."""
+    running = execute(schema()._schema, document.tree, None, context, variables)
+    result = await running if isawaitable(running) else running
+    return told(result.data, list(result.errors or ()), context["request"])
 
 
 def told(data: Any, errors: list[GraphQLError], request: Request) -> bytes:

@@ -27,6 +27,7 @@ INTROSPECTION_DEPTH_MAX = 15  # the usual introspection query unwraps types ten 
 ALIASES_MAX = 15
 DIRECTIVES_MAX = 15
 OPERATIONS_MAX = 1
+COMPARISONS_MAX = 40_000  # work of comparing fields of one name, which grows with the square of their number
 COST_MAX = 5_000
 ERRORS_MAX = 5
 FIRST_MAX = 100
