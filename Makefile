@@ -14,7 +14,7 @@ T ?= tests
 HOME_OK := $(shell [ -n "$$HOME" ] && [ -w "$$HOME" ] && echo yes)
 UV_ENV := UV_NO_PROGRESS=1 $(if $(HOME_OK)$(UV_CACHE_DIR),,UV_CACHE_DIR=$(VENV)/.cache)
 
-.PHONY: help setup run test check format openapi bench soak lock clean
+.PHONY: help setup run demo test check format openapi bench soak lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ lock: $(BIN)/.uv ## Renew requirements*.txt from requirements*.in
 
 run: $(BIN)/.installed ## API and worker on a local database (HOLDFAST_PORT, HOLDFAST_DATA_DIR)
 	@exec $(BIN)/python -m app.cli serve
+
+demo: $(BIN)/.installed ## A believable provider with incidents at every stage, in a tenant of its own
+	@exec $(BIN)/python -m app.cli demo
 
 # PG=15 takes the system's PostgreSQL 15 instead of the packaged one; T selects; A passes anything else to pytest.
 ifdef PG

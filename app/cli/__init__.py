@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import keys, maintenance, service, sources, tenants
+from app.cli import demo, keys, maintenance, service, sources, tenants
 from app.cli.running import Chosen
 
 commands = typer.Typer(
@@ -31,6 +31,7 @@ def _choose(
 
 commands.command()(service.serve)
 commands.command()(service.worker)
+commands.command()(demo.demo)
 commands.command()(maintenance.migrate)
 commands.command()(maintenance.rebuild)
 commands.command("verify-lite")(maintenance.verify_lite)
