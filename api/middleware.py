@@ -37,6 +37,9 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, with all that belongs around it."""
+        if scope["type"] == "websocket":
+            await self._open(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -73,6 +76,17 @@ class Door:
             await problem(500, "internal-error", detail, request_id)(scope, receive, sent.send)
         finally:
             _log_access(scope, sent.status, time.perf_counter() - started)
+
+    async def _open(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a WebSocket on, unless its handshake is one that a request would be refused for."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if self._refuse(scope, headers) is not None:
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        scope["holdfast.request_id"] = new_id().hex
+        scope["holdfast.address"] = self._address(scope, headers)
+        structlog.contextvars.bind_contextvars(request_id=scope["holdfast.request_id"])
+        await self.app(scope, receive, send)
 
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:

@@ -14,6 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors, health, problems, reference, schemas
 from api.doorkeeper import Doorkeeper
 from api.graphql import routes as graph
+from api.graphql import sockets
+from api.graphql.live import Live
 from api.health import Readiness
 from api.middleware import Door
 from api.rest import ROUTERS
@@ -43,13 +45,15 @@ def create_api(
         opened = database or await _connect(settings)
         api.state.keeper = Doorkeeper(settings, opened, vault)
         api.state.readiness = Readiness(opened)
+        api.state.live = Live(api.state.keeper)
         metrics = (
             await health.serve_metrics(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
         )
         settle_down()
         noting = asyncio.create_task(_note(api.state.keeper))
         try:
-            yield
+            async with api.state.live.running():
+                yield
         finally:
             api.state.readiness.is_stopping = True
             noting.cancel()
@@ -77,6 +81,7 @@ def create_api(
     for router in [*ROUTERS, graph.routes] if routers is None else routers:
         api.router.routes.extend(router.routes)
     api.router.routes.extend([*health.ROUTES, *problems.ROUTES, *reference.ROUTES])
+    api.router.routes.extend(sockets.ROUTES)
     errors.install(api)
     if settings.cors_origins:
         api.add_middleware(

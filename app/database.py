@@ -112,10 +112,14 @@ def _limits(
 
 
 class Database:
-    """The pool of the runtime role. Make one with `Database.connect` and close it at the end."""
+    """The pool of the runtime role. Make one with `Database.connect` and close it at the end.
 
-    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float = ACQUIRE_TIMEOUT_SECONDS) -> None:
+    `dsn` is for the one connection beside the pool, which listens.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, acquire_seconds: float, dsn: str) -> None:
         self._pool = pool
+        self.dsn = dsn
         self._acquire_seconds = acquire_seconds
 
     @classmethod
@@ -167,7 +171,7 @@ class Database:
                 await pool
                 async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                     await assert_walled(connection)
-                return cls(pool, acquire_seconds)
+                return cls(pool, acquire_seconds, dsn)
             except BaseException as error:
                 pool.terminate()
                 away = _not_connected(error)

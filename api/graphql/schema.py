@@ -33,6 +33,7 @@ from api.graphql.roots import (
 )
 from api.graphql.scalars import CONFIG, DateTime, enum_of
 from api.graphql.selection import shape_of, wanted
+from api.graphql.subscriptions import subscription_type
 from api.graphql.types import CLASSES, TYPES, Node, camel, described, object_of, value_type
 from app.offers import IN_FULL, show_offers
 from app.reading import server_time
@@ -101,19 +102,25 @@ def _connection(page: Page) -> type:
     return strawberry.type(made, description=f"A page of the list: {page.doc}")
 
 
-def _page_field(page: Page) -> Any:
+@cache
+def _filter_of(name: str) -> Any:
+    """The input that filters a page, the same wherever it is taken."""
+    page = PAGES[name]
     fields = {
         name: (value_type(one.annotation, f"{page.of}Filter", name), True)
         for name, one in page.filter.model_fields.items()
     }
+    return made_input(f"{page.of}Filter", f"Which of the list: {page.doc}", fields)
+
+
+def _page_field(page: Page) -> Any:
     arguments: dict[str, Any] = {camel(name): (strawberry.ID, strawberry.UNSET) for name in page.ids}
     for name in page.ids:
         arguments[camel(name)] = (strawberry.ID, NEEDED)
     arguments["first"] = (int, FIRST_DEFAULT)
     arguments["after"] = (str | None, None)
-    if fields:
-        filters = made_input(f"{page.of}Filter", f"Which of the list: {page.doc}", fields)
-        arguments["filter"] = (filters | None, None)
+    if page.filter.model_fields:
+        arguments["filter"] = (_filter_of(page.name) | None, None)
     sorts = page.sorts
     if len(sorts) > 1:
         values = tuple(name for one in sorts for name in (one, f"{one}_desc"))
@@ -189,7 +196,9 @@ def schema() -> Graph:
         resolver=resolver_of({}, DateTime, tell_time), description="The clock of the service."
     )
     query = strawberry.type(type("Query", (), fields), description="What can be read.")
-    return Graph(query=query, mutation=mutation_type(), config=CONFIG, types=[CLASSES[name] for name in TYPES])
+    live = subscription_type(_filter_of("incidents"))
+    types = [CLASSES[name] for name in TYPES]
+    return Graph(query=query, mutation=mutation_type(), subscription=live, config=CONFIG, types=types)
 
 
 def text() -> str:

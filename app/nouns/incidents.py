@@ -69,6 +69,7 @@ INCIDENT = declare(
         fields=FIELDS,
         filters={
             "number": Filter("{t}.number = {v}::text"),
+            "ids": Filter("{t}.id = any({v}::uuid[])"),
             "status": Filter("{t}.status = any({v}::text[])"),
             "severity": Filter("{t}.severity = any({v}::text[])"),
             "playbook": Filter("{t}.playbook_slug = any({v}::text[])"),

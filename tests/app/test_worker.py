@@ -227,7 +227,7 @@ async def test_a_worker_outlives_its_listening_connection(
     try:
         await asyncio.sleep(0.4)
         killed = await superuser.fetchval(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'LISTEN%'"
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like 'LISTEN%due_work%'"
             " and datname = current_database()"
         )
         assert killed == 1

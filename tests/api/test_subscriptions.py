@@ -1,0 +1,399 @@
+"""Subscriptions tell every change once, to those who may see it, and end in time for those who may not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from api.graphql import sockets
+from app.database import Database
+from app.settings import Settings
+from tests.conftest import serving
+from tests.people import add_person, report
+from tests.sockets import BOARD, FOLLOW, console
+
+ORIGIN = "https://console.example.com"
+DEEP = (
+    "subscription { incidentChanged(id: 1) { incident " + "{ steps { actions { step" * 4 + "{ key }" + "}}}" * 4 + "}}"
+)
+WHOLE = BOARD % "incident { number status clients { name } steps { key } }"
+
+
+@pytest.fixture
+async def incident(http: httpx.AsyncClient) -> dict[str, Any]:
+    return await report(http, playbook="data-leakage")
+
+
+@pytest.fixture(scope="session")
+async def other_server(settings: Settings) -> AsyncIterator[str]:
+    """A second application on the same database."""
+    from api.server import create_api
+
+    more = {"cors_origins": (ORIGIN,), "tenant_sockets_max": 3}
+    async with serving(create_api(settings.model_copy(update=more))) as address:
+        yield address
+
+
+async def complete(http: httpx.AsyncClient, incident: dict[str, Any], action: str = "DL.1.1") -> None:
+    url = f"/v1/incidents/{incident['id']}/actions/{action}/transitions"
+    answer = await http.post(url, json={"transition": "complete"})
+    assert answer.status_code == 200, answer.text
+
+
+async def note(http: httpx.AsyncClient, incident: dict[str, Any], text: str = "Seen.") -> None:
+    answer = await http.post(f"/v1/incidents/{incident['id']}/notes", json={"text": text})
+    assert answer.status_code == 201, answer.text
+
+
+async def seqs(http: httpx.AsyncClient, incident: dict[str, Any]) -> list[int]:
+    page = await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})
+    return [one["seq"] for one in page.json()["items"]]
+
+
+# -- what is told ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_change_made_by_one_server_is_told_by_another(
+    http: httpx.AsyncClient, other_server: str, tenant: Any, incident: dict[str, Any]
+) -> None:
+    head = (await seqs(http, incident))[-1]
+    async with console(other_server, tenant.key) as live:
+        await live.subscribe(FOLLOW, {"id": incident["number"]})
+        first = await live.told()
+        assert (first["seq"], first["kind"], first["resync"], first["step"]) == (head, None, True, None)
+        assert first["incident"]["number"] == incident["number"]
+        await complete(http, incident)
+        *_, told = await live.until("action.completed")
+        assert told["action"] == {"key": "DL.1.1", "status": "done"}
+        assert told["step"]["key"] == "DL.1"
+        assert told["incident"]["version"] == 2
+
+
+async def test_nothing_is_missing_between_two_sockets(
+    http: httpx.AsyncClient, server: str, tenant: Any, incident: dict[str, Any]
+) -> None:
+    async with console(server, tenant.key) as live:
+        await live.subscribe(FOLLOW, {"id": incident["id"]})
+        seen = (await live.told())["seq"]
+    for number in range(25):  # more than is read at once
+        await note(http, incident, f"Note {number}.")
+    async with console(server, tenant.key) as live:
+        await live.subscribe(FOLLOW, {"id": incident["id"], "after": seen})
+        first = await live.told()
+        assert (first["seq"], first["resync"]) == (seen, True)
+        found = [(await live.told())["seq"] for _ in range(25)]
+        await complete(http, incident)
+        found += [one["seq"] for one in await live.until("action.completed")]
+    assert found == list(range(seen + 1, found[-1] + 1))
+    assert found[-1] in await seqs(http, incident)
+
+
+async def test_a_place_that_the_timeline_never_reached_begins_at_its_end(
+    http: httpx.AsyncClient, server: str, tenant: Any, incident: dict[str, Any]
+) -> None:
+    async with console(server, tenant.key) as live:
+        await live.subscribe(FOLLOW, {"id": incident["id"], "after": 1_000})
+        assert (await live.told())["seq"] == (await seqs(http, incident))[-1]
+
+
+async def test_writers_at_the_same_time_are_all_told_in_order(
+    http: httpx.AsyncClient, server: str, other_server: str, tenant: Any, incident: dict[str, Any]
+) -> None:
+    async with console(server, tenant.key) as one, console(other_server, tenant.key) as two:
+        for live in (one, two):
+            await live.subscribe(FOLLOW, {"id": incident["id"]})
+        seen = (await one.told())["seq"]
+        assert (await two.told())["seq"] == seen
+        await asyncio.gather(*(note(http, incident, f"Note {number}.") for number in range(40)))
+        wanted = list(range(seen + 1, seen + 41))
+        assert [(await one.told())["seq"] for _ in wanted] == wanted
+        assert [(await two.told())["seq"] for _ in wanted] == wanted
+
+
+async def test_the_ordinary_executor_says_the_same(
+    http: httpx.AsyncClient, server: str, tenant: Any, incident: dict[str, Any]
+) -> None:
+    inner = "seq kind incident { number steps { id key viewerCan { transition permit } } } step { key status }"
+    exact = f"subscription S($id: ID!) {{ incidentChanged(id: $id) {{ {inner} }} }}"
+    other = exact.replace("{ number", "{ __typename number @include(if: true)")
+    async with console(server, tenant.key) as live:
+        await live.subscribe(exact, {"id": incident["id"]}, "1")
+        first = await live.told("1")
+        await live.subscribe(other, {"id": incident["id"]}, "2")
+        same = await live.told("2")
+        assert same["incident"].pop("__typename") == "Incident"
+        assert first == same
+        await note(http, incident)
+        both = {}
+        for _ in range(2):
+            message = await live.hear()
+            both[message["id"]] = message["payload"]["data"]["incidentChanged"]
+        assert both["2"]["incident"].pop("__typename") == "Incident"
+        assert both["1"] == both["2"]
+
+
+async def test_a_board_tells_what_changed_and_what_left_its_filter(
+    http: httpx.AsyncClient, other_server: str, tenant: Any
+) -> None:
+    async with console(other_server, tenant.key) as live:
+        await live.subscribe(WHOLE, {"filter": {"status": ["reported"]}})
+        assert await live.told() == {"resync": True, "incidentId": None, "incident": None}
+        made = await report(http)
+        told = await live.told()
+        assert (told["incident"]["number"], told["incident"]["status"]) == (made["number"], "reported")
+        answer = await http.post(f"/v1/incidents/{made['id']}/transitions", json={"transition": "acknowledge"})
+        assert answer.status_code == 200
+        told = await live.told()
+        assert told == {"resync": False, "incidentId": f"Incident:{made['id']}", "incident": None}
+
+
+async def test_a_write_that_commits_late_is_not_skipped(
+    http: httpx.AsyncClient, server: str, tenant: Any, database: Database, incident: dict[str, Any]
+) -> None:
+    """The late one has an older transaction and an older number than the one that was told before."""
+    from app.events import append
+    from domain.actors import Actor
+
+    late = await report(http)
+    actor = Actor(kind="person", id=tenant.person_id, roles=frozenset())
+    async with console(server, tenant.key) as live:
+        await live.subscribe(BOARD % "", {})
+        assert (await live.told())["resync"]
+        async with database.transaction(tenant.tenant_id) as db:
+            await append(db, "incident", late["id"], "note.added", {"text": "late"}, actor=actor)
+            await note(http, incident)
+            assert (await live.told())["incidentId"] == f"Incident:{incident['id']}"
+        assert (await live.told())["incidentId"] == f"Incident:{late['id']}"
+
+
+# -- who is told -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_board_shows_nobody_elses_incidents(
+    http: httpx.AsyncClient, server: str, tenant: Any, database: Database
+) -> None:
+    from app.tenants import create_tenant
+
+    stranger = await create_tenant(database, "Somebody else")
+    reader = await add_person(database, tenant.tenant_id)
+    headers = {"Authorization": f"Bearer {reader.key}"}
+    async with console(server, stranger.key) as other, console(server, reader.key) as own:
+        for live in (other, own):
+            await live.subscribe(BOARD % "incident { number }", {})
+            assert (await live.told())["resync"]
+        await report(http)
+        mine = await report(http, headers=headers)
+        theirs = await report(http, headers={"Authorization": f"Bearer {stranger.key}"})
+        assert (await own.told())["incident"]["number"] == mine["number"]
+        assert (await other.told())["incidentId"] == f"Incident:{theirs['id']}"
+
+
+async def test_another_tenants_incident_is_not_found(server: str, database: Database, incident: dict[str, Any]) -> None:
+    from app.tenants import create_tenant
+
+    stranger = await create_tenant(database, "Somebody else")
+    async with console(server, stranger.key) as live:
+        await live.subscribe(FOLLOW, {"id": incident["id"]})
+        message = await live.hear()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "not-found")
+
+
+async def test_a_revoked_key_is_cut_off(http: httpx.AsyncClient, server: str, tenant: Any, database: Database) -> None:
+    person = await add_person(database, tenant.tenant_id, "auditor")
+    idle, busy = console(server, person.key), console(server, person.key)
+    async with idle as one, busy as two:
+        await two.subscribe(WHOLE, {})
+        assert (await two.told())["resync"]
+        async with database.transaction(tenant.tenant_id) as db:
+            await db.execute("update api_keys set revoked_at = now() where person_id = $1", person.id)
+        async with asyncio.timeout(5):
+            assert [await one.closed(), await two.closed()] == [4403, 4403]
+
+
+async def test_a_demotion_ends_the_socket(server: str, tenant: Any, database: Database) -> None:
+    person = await add_person(database, tenant.tenant_id, "auditor")
+    async with console(server, person.key) as live:
+        await live.subscribe(WHOLE, {})
+        assert (await live.told())["resync"]
+        async with database.transaction(tenant.tenant_id) as db:
+            await db.execute("update people set roles = '{}' where id = $1", person.id)
+        async with asyncio.timeout(5):
+            assert await live.closed() == 4415
+
+
+# -- the protocol ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_wrong_credential_is_refused(server: str, tenant: Any) -> None:
+    for payload in (None, {}, {"Authorization": "Bearer no"}, {"Authorization": f"Bearer {tenant.key[:-1]}x"}):
+        async with console(server) as live:
+            await live.send(type="connection_init", payload=payload)
+            assert await live.closed() == 4403
+
+
+async def test_a_credential_in_the_address_or_the_handshake_opens_nothing(server: str, tenant: Any) -> None:
+    headers = {"Authorization": f"Bearer {tenant.key}"}
+    async with console(server, additional_headers=headers) as live:
+        await live.send(type="connection_init")
+        assert await live.closed() == 4403
+
+
+async def test_who_does_not_begin_is_not_waited_for(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "INIT_SECONDS_MAX", 0.3)
+    async with console(server) as live:
+        assert await live.closed() == 4408
+
+
+async def test_subscribing_before_beginning_is_refused(server: str) -> None:
+    async with console(server) as live:
+        await live.subscribe(FOLLOW, {"id": "INC-1001"})
+        assert await live.closed() == 4401
+
+
+async def test_beginning_twice_is_refused(server: str, tenant: Any) -> None:
+    async with console(server, tenant.key) as live:
+        await live.send(type="connection_init", payload={"Authorization": f"Bearer {tenant.key}"})
+        assert await live.closed() == 4429
+
+
+async def test_one_id_is_one_subscription(server: str, tenant: Any) -> None:
+    async with console(server, tenant.key) as live:
+        for _ in range(2):
+            await live.subscribe(WHOLE, {})
+        assert await live.closed() == 4409
+
+
+async def test_a_socket_follows_twenty_things(server: str, tenant: Any) -> None:
+    async with console(server, tenant.key) as live:
+        for number in range(20):
+            await live.subscribe(WHOLE, {}, str(number))
+            assert (await live.told(str(number)))["resync"]
+        await live.subscribe(WHOLE, {}, "20")
+        message = await live.hear()
+        assert (message["type"], message["id"]) == ("error", "20")
+        assert message["payload"][0]["extensions"]["code"] == "too-many-subscriptions"
+        await live.send(type="complete", id="3")
+        await live.subscribe(WHOLE, {}, "3")
+        assert (await live.told("3"))["resync"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "no json", "[]", '{"type":1}', '{"type":"start"}', '{"type":"ping","type":"ping"}']
+)
+async def test_what_is_no_message_ends_the_socket(server: str, tenant: Any, text: str) -> None:
+    async with console(server, tenant.key) as live:
+        await live.connection.send(text)
+        assert await live.closed() == 4400
+
+
+@pytest.mark.parametrize(
+    "payload", [None, {}, {"query": 1}, {"query": "{ serverTime }", "variables": []}], ids=["none", "empty", "q", "v"]
+)
+async def test_a_payload_that_is_none_ends_the_socket(server: str, tenant: Any, payload: Any) -> None:
+    async with console(server, tenant.key) as live:
+        await live.send(type="subscribe", id="1", payload=payload)
+        assert await live.closed() == 4400
+
+
+async def test_bytes_and_large_frames_end_the_socket(server: str, tenant: Any) -> None:
+    async with console(server, tenant.key) as live:
+        await live.connection.send(b"{}")
+        assert await live.closed() == 4400
+    async with console(server, tenant.key) as live:
+        await live.connection.send("x" * 1_000_000)
+        assert await live.closed() == 1009
+
+
+async def test_pings_are_answered(server: str, tenant: Any) -> None:
+    async with console(server, tenant.key) as live:
+        await live.send(type="ping")
+        assert await live.hear() == {"type": "pong"}
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("{ serverTime }", "use-http"),
+        ('mutation { assignIncident(incidentId: "INC-1", input: {}) { __typename } }', "invalid-document"),
+        ("subscription {", "invalid-document"),
+        ("subscription { boardChanged { resync } incidentChanged(id: 1) { seq } }", "invalid-document"),
+        ("subscription { boardChanged { " + "a: resync " * 20 + "} }", "query-too-large"),
+        (DEEP, "query-too-large"),
+        ("subscription($a: Int!) { incidentChanged(id: 1, afterSeq: $a) { seq } }", "invalid-document"),
+        ('subscription { boardChanged(filter: {clientId: "no"}) { resync } }', "invalid-input"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_subscription_is_answered_with_an_error(
+    server: str, tenant: Any, query: str, code: str
+) -> None:
+    async with console(server, tenant.key) as live:
+        await live.subscribe(query)
+        message = await live.hear()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", code), message
+
+
+async def test_other_protocols_are_not_spoken(server: str) -> None:
+    for given in (["graphql-ws"], None):
+        async with console(server, subprotocols=given) as live:
+            assert await live.closed() == 4406
+
+
+async def test_only_listed_origins_may_open_a_socket(server: str, other_server: str, tenant: Any) -> None:
+    async with console(other_server, tenant.key, origin=ORIGIN) as live:
+        await live.send(type="ping")
+        assert await live.hear() == {"type": "pong"}
+    for address, origin in ((server, ORIGIN), (other_server, "https://evil.example"), (other_server, "null")):
+        with pytest.raises(InvalidStatus) as refused:
+            async with console(address, origin=origin):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_a_tenant_has_so_many_sockets(other_server: str, tenant: Any) -> None:
+    open = [console(other_server, tenant.key) for _ in range(3)]
+    async with open[0], open[1], open[2], console(other_server) as fourth:
+        await fourth.send(type="connection_init", payload={"Authorization": f"Bearer {tenant.key}"})
+        assert await fourth.closed() == 1013
+
+
+async def test_an_idle_socket_ends(server: str, tenant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "IDLE_SECONDS_MAX", 0.1)
+    async with console(server, tenant.key) as idle:
+        assert await idle.closed() == 4414
+
+
+async def test_a_reader_that_is_too_slow_is_closed(
+    http: httpx.AsyncClient, server: str, tenant: Any, incident: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "SEND_SECONDS_MAX", 0.5)
+    steps = "steps { id title summary actions { id text inputs viewerCan { transition } } }"
+    query = f'subscription {{ incidentChanged(id: "{incident["id"]}") {{ seq incident {{ {steps} }} }} }}'
+    async with console(server, tenant.key, max_queue=1) as slow, console(server, tenant.key) as other:
+        await other.subscribe(FOLLOW, {"id": incident["id"]})
+        seen = (await other.told())["seq"]
+        for number in range(20):
+            await slow.subscribe(query, {}, str(number))
+        for number in range(15):
+            await note(http, incident, f"Note {number}.")
+        assert [(await other.told())["seq"] for _ in range(15)] == list(range(seen + 1, seen + 16))
+        await asyncio.sleep(1.5)
+        assert await slow.closed() == 4413
+
+
+async def test_the_end_of_a_server_is_told(settings: Settings, tenant: Any) -> None:
+    from api.server import create_api
+
+    async with serving(create_api(settings)) as address:
+        opened = console(address, tenant.key)
+        live = await opened.__aenter__()
+        await live.subscribe(WHOLE, {})
+        assert (await live.told())["resync"]
+    with pytest.raises(ConnectionClosed):
+        await live.connection.recv()
+    assert live.connection.close_code == 1012
+    await opened.__aexit__(None, None, None)
