@@ -1,4 +1,5 @@
-"""What the passing of time does to an incident: deadlines at risk, deadlines breached, duties overdue.
+"""What the passing of time does to an incident: deadlines at risk, deadlines breached, duties overdue,
+notices due before their assessment.
 
 Each is announced exactly once, by marking the row in the change that tells it. An announcement dates from the instant
 the clock passed it, however late the worker came. Nothing here is content: signatures stay valid.
@@ -6,12 +7,11 @@ the clock passed it, however late the worker came. Nothing here is content: sign
 
 from datetime import datetime
 
+from domain.assessment_alarms import UNDECIDED, announce_unassessed
 from domain.changes import Change
 from domain.deadlines import sla_state
 from domain.record import ControlOccurrence, Obligation, StepRun
 from domain.steps import FINISHED
-
-UNDECIDED = ("open", "notify")
 
 
 def announce(change: Change) -> int:
@@ -29,6 +29,7 @@ def announce(change: Change) -> int:
     for duty in record.obligations.values():
         if _is_overdue(duty, change.now):
             _announce_duty(change, duty)
+    announce_unassessed(change)
     return len(change.events) - before
 
 

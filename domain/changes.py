@@ -16,6 +16,7 @@ from domain.tools import Entry
 
 NOT_CONTENT = (
     *("gate.", "sla.", "sign_off.", "evidence.read", "incident.closed", "obligation.overdue", "delivery."),
+    *("obligation.unassessed", "obligation.alarm_drafted"),
     *("note.", "link.", "external_reference.", "participant."),
 )
 """Kinds of events that do not void a first signature: content is the header, facts, documents, steps, evidence,

@@ -70,5 +70,5 @@ def _with_delay(row: Obligation, delay: dict[str, Any], now: datetime) -> Obliga
     due_at = row.original_due_at if row.delay is not None else row.due_at
     after = structs.replace(row, delay=delay, **under_delay(due_at, delay))
     if after.due_at is None or after.due_at > now:
-        after.overdue_announced_at = None
+        after.overdue_announced_at = after.unassessed_announced_at = None
     return after

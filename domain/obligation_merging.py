@@ -78,7 +78,7 @@ def _follow(row: Obligation, outcome: Outcome, now: datetime) -> Obligation:
         kept.append(_earlier(row, outcome, now))
     after = structs.replace(row, **{**columns, "because": [*outcome.because, *kept]})
     if after.due_at != row.due_at and after.due_at is not None and after.due_at > now:
-        after.overdue_announced_at = None
+        after.overdue_announced_at = after.unassessed_announced_at = None
     if row.decision in DECIDED_AGAINST:
         reason = f"The outcome rose from {row.outcome} to {outcome.outcome} after the decision."
         return reopened(after, reason, now, outcome_then=row.outcome)

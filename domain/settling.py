@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import json, to_builtins
 
 from domain.actions import OPEN, offers_of
+from domain.assessment_alarms import alarm_at, open_assessment_step
 from domain.briefings import settle_briefings
 from domain.changes import Change
 from domain.documentation import settle_document
@@ -262,6 +263,8 @@ def _alarms(change: Change, waiting: list[StepRun]) -> list[datetime]:
         undone = duty.outcome != "not_triggered" and duty.notified_at is None and duty.decision in ("open", "notify")
         if undone and duty.due_at is not None and duty.overdue_announced_at is None:
             alarms.append(duty.due_at)
+    if open_assessment_step(change) is not None:
+        alarms += [at for duty in change.record.obligations.values() if (at := alarm_at(change, duty)) is not None]
     return alarms
 
 

@@ -95,6 +95,7 @@ class Obligation(SQLModel, table=True):
     notified_at: datetime | None
     carried_follow_up_id: UUID | None
     overdue_announced_at: datetime | None
+    unassessed_announced_at: datetime | None
     allowed: Any | None = columns.verbatim()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from app.database import Database
 from app.due_work import LEASE, Claim, claim_due, finish
+from app.rebuild import check_tenant
 from app.reevaluation import queue_reevaluation
 from app.settings import Settings
 from app.worker import Worker
@@ -84,6 +85,29 @@ async def test_controls_and_duties_are_announced_too(
     owed = {d["id"] for d in duties if d["due_at"] and d["outcome"] != "not_triggered"}
     assert {e["data"]["obligation_id"] for e in events if e["kind"] == "obligation.overdue"} == owed
     assert await alarms(database, tenant.tenant_id) == [], "nothing is left to announce"
+
+
+async def test_a_notice_due_before_the_assessment_is_an_alarm_to_owner_and_counsel(
+    http: httpx.AsyncClient, database: Database, settings: Settings, tenant: Any
+) -> None:
+    clause = {"kind": "msa", "notice_duration": "PT24H", "notice_clock": "discovered_at", "threshold": "any"}
+    client = (await http.post("/v1/clients", json={"name": "A client", "contract": {"clauses": [clause]}})).json()
+    incident = await report(http, playbook="data-leakage", client_ids=[client["id"]])
+    path = f"/v1/incidents/{incident['id']}"
+    owed = {d["id"] for d in (await http.get(f"{path}/obligations")).json() if d["client_id"] == client["id"]}
+    await Worker(database, settings, clock=later(hours=17)).work_for(tenant.tenant_id)
+    rung = [e for e in await timeline(http, incident) if e["kind"] == "obligation.unassessed"]
+    assert not owed & {e["data"]["obligation_id"] for e in rung}, "a quarter of the day is left at 18 hours"
+    for _ in range(2):
+        await Worker(database, settings, clock=later(hours=19)).work_for(tenant.tenant_id)
+        rung = [e for e in await timeline(http, incident) if e["kind"] == "obligation.unassessed"]
+        told = [e["data"]["obligation_id"] for e in rung]
+        assert owed & set(told) and len(told) == len(set(told))
+        assert {e["data"]["step_id"] for e in rung} == {"DL.3"}
+        drafts = [n for n in (await http.get(f"{path}/notifications")).json() if n["obligation_id"] in told]
+        assert {(n["kind"], n["status"]) for n in drafts} == {("internal", "draft")}
+        assert sorted(n["audience"] for n in drafts) == ["legal_counsel", "risk_owner"]
+    assert (await check_tenant(database, tenant.tenant_id))["faults"] == []
 
 
 async def test_an_untriaged_report_breaches_its_triage(
