@@ -19,8 +19,10 @@ FROM python:3.11-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin holdfast \
  && install -d -m 0700 -o holdfast -g holdfast /data
 COPY --from=build /opt/holdfast /opt/holdfast
+COPY openapi/operations /opt/operations
 ENV PATH=/opt/holdfast/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8080 HOLDFAST_DATA_DIR=/data
+    HOLDFAST_HOST=0.0.0.0 HOLDFAST_PORT=8080 HOLDFAST_DATA_DIR=/data \
+    HOLDFAST_GRAPHQL_OPERATIONS=/opt/operations
 USER 10001
 WORKDIR /data
 VOLUME /data

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
         (), description="Web origins of consoles that may call from a browser, separated by commas."
     )
 
+    graphql_operations: Path = Field(
+        Path(__file__).parents[1] / "openapi" / "operations", description="Folder of the trusted GraphQL documents."
+    )
+    graphql_trusted_only: bool = Field(False, description="Run no GraphQL document but the trusted ones.")
+
     issuer_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="Networks beside the public one where identity providers may be, separated by commas."
     )

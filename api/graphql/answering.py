@@ -1,6 +1,7 @@
 """Answering one GraphQL request: exactly, one statement per root field whose text is spliced into the answer; or by the
 ordinary executor where a selection says more than that."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -88,17 +89,17 @@ def _planned(node: FieldNode, document: Document) -> Planned:
     raise NotExact
 
 
-async def answer(request: Request, text: str, variables: Json) -> bytes:
+async def answer(request: Request, text: Callable[[], str], variables: Json) -> bytes:
     """The answer of one request as JSON text.
 
-    The document is read once the caller is known: a stranger's is not even parsed. Raises Unauthenticated and what
-    else concerns the whole request; refusals of single fields are in the answer.
+    The document is looked for and read once the caller is known: a stranger's is not even parsed. Raises
+    Unauthenticated and what else concerns the whole request; refusals of single fields are in the answer.
     """
     graph = GraphCall(request)
 
     async def work(db: Db, principal: Principal) -> bytes | Document:
         try:
-            document = document_of(text, schema()._schema)
+            document = document_of(text(), schema()._schema)
             given = coerced(document, variables, principal)
         except Refused as refused:
             return told(None, refused.errors, request)

@@ -22,7 +22,7 @@ from graphql import (
 
 BYTES_MAX = 15_000
 TOKENS_MAX = 1_000
-DEPTH_MAX = 8
+DEPTH_MAX = 8  # objects within objects; the values of the innermost are no level of their own
 INTROSPECTION_DEPTH_MAX = 15  # the usual introspection query unwraps types ten levels deep; it needs a grant anyway
 ALIASES_MAX = 15
 DIRECTIVES_MAX = 15
@@ -103,7 +103,7 @@ class _Count:
     def _field(self, one: FieldNode, depth: int) -> None:
         name = one.name.value
         self.introspects = self.introspects or name in ("__schema", "__type")
-        if depth > (INTROSPECTION_DEPTH_MAX if self.introspects else DEPTH_MAX):
+        if one.selection_set is not None and depth > (INTROSPECTION_DEPTH_MAX if self.introspects else DEPTH_MAX):
             raise TooMuch("levels", DEPTH_MAX)
         if one.alias is not None or name == "__typename":
             self.aliases += 1

@@ -1,25 +1,59 @@
 """POST /graphql: one operation per request, as JSON."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.fields import In, JsonObject, Out
 from api.graphql.answering import answer
+from api.graphql.trusted import text_to_run
 from api.routing import declares, router
 
 routes = router("Graph", prefix="")
+DocumentId = Annotated[str, StringConstraints(pattern=r"^(sha256:)?[0-9a-fA-F]{64}$")]
+
+
+class PersistedQuery(In):
+    """A trusted document, in the words of clients that send ids of their own accord."""
+
+    sha256Hash: DocumentId
+    version: Literal[1] = 1
+
+
+class Extensions(BaseModel):
+    """What clients send along. Only `persistedQuery` means something here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    persistedQuery: PersistedQuery | None = None
 
 
 class GraphRequest(In):
-    """A document and its variables. A document has one operation, so `operationName` only repeats its name."""
+    """A document and its variables. A document has one operation, so `operationName` only repeats its name.
 
-    query: Annotated[str, Field(max_length=15_000)]
+    A trusted document may be named instead: `documentId`, or `sha256Hash` of `persistedQuery`, is the SHA-256 of its
+    text.
+    """
+
+    query: Annotated[str, Field(max_length=15_000)] | None = None
+    documentId: DocumentId | None = None
     variables: Annotated[dict[str, Any], Field(max_length=100)] | None = None
     operationName: Annotated[str, Field(max_length=200)] | None = None
-    extensions: Annotated[dict[str, Any], Field(max_length=20)] | None = None
+    extensions: Extensions | None = None
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if self.query is None and self.id is None:
+            raise ValueError("send a document as `query`, or the id of a trusted one as `documentId`")
+        return self
+
+    @property
+    def id(self) -> str | None:
+        """The id of a trusted document, if one is named."""
+        hashed = self.extensions.persistedQuery if self.extensions else None
+        return self.documentId or (hashed.sha256Hash if hashed else None)
 
 
 class GraphError(Out):
@@ -41,5 +75,11 @@ class GraphAnswer(Out):
 @routes.post("/graphql", **declares("me.read", answer=GraphAnswer))
 async def graphql(request: Request, body: GraphRequest) -> Response:
     """Run a query or a mutation of openapi/schema.graphql."""
-    text = await answer(request, body.query, body.variables or {})
+    settings = request.app.state.settings
+
+    def find() -> str:
+        folder, only = settings.graphql_operations, settings.graphql_trusted_only
+        return text_to_run(body.query, body.id, folder, trusted_only=only)
+
+    text = await answer(request, find, body.variables or {})
     return Response(text, 200, None, "application/json; charset=utf-8")

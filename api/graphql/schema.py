@@ -144,6 +144,8 @@ def _whole_field(root: Whole) -> Any:
             arguments[shown] = (input_of(f"{title}Input", taken.annotation), NEEDED)
             continue
         kind = value_type(taken.annotation, f"{title}Filter", name)
+        if name.endswith("_id") and kind in (str, str | None):
+            kind = strawberry.ID
         arguments[shown] = (kind, NEEDED) if taken.needed else (kind if is_nullable(kind) else kind | None, None)
 
     async def resolve(info: Info[Any, Any], given: dict[str, Any]) -> Any:

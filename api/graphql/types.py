@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 import strawberry
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from api.fields import AllowedTransition
 from api.graphql.scalars import JSON, BigInt, Date, DateTime, are_names, enum_of
@@ -283,7 +283,15 @@ def value_type(annotation: Any, owner: str, name: str) -> Any:
         if issubclass(annotation, StrEnum):
             values = tuple(str(one) for one in annotation)
             return enum_of(annotation.__name__, values, annotation.__doc__) if are_names(values) else str
-        plain = {UUID: Uuid, datetime: DateTime, date: Date, bool: bool, str: str, float: float}
+        plain = {
+            UUID: Uuid,
+            datetime: DateTime,
+            AwareDatetime: DateTime,
+            date: Date,
+            bool: bool,
+            str: str,
+            float: float,
+        }
         if annotation in plain:
             return plain[annotation]
         if annotation is int:

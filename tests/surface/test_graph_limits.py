@@ -19,7 +19,7 @@ from tests.surface.prepared import INCIDENT, Prepared
 
 SELECTED = "{ nodes { id } }"
 SPREADING = "fragment F on Incident { id ...G } fragment G on Incident { number }"
-DEEP = 8
+DEEP = 9  # with the values of the innermost object
 
 
 async def ask(by: httpx.AsyncClient, headers: dict[str, str], query: str, **variables: Any) -> dict[str, Any]:
