@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from domain.expressions import EvaluationFailed, Scope
 from domain.payloads import Unreadable, decode
 from domain.signatures import Received
-from domain.systems import Action, FieldReader, System, first_given
+from domain.systems import Action, EventReader, FieldReader, System, first_given
 
 __all__ = ["SourceEvent", "Unmappable", "kept_headers", "read_delivery"]
 
@@ -45,10 +45,11 @@ class Unmappable(ValueError):
 
 class SourceEvent(Struct, frozen=True, kw_only=True):
     """One event that a source tells of. `position` orders the events of one external id (microseconds, or the sender's
-    own count); `faults` are expressions of the source's mapping that failed on this delivery."""
+    own count); `rule` is the condition that decided the action."""
 
     action: Action
     because: str | None = None
+    rule: str | None = None
     external_id: str | None = None
     key: str | None = None
     url: str | None = None
@@ -74,7 +75,8 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """What one delivery tells. `delivery_id` is the sender's own name of it, None where it has none."""
+    """What one delivery tells. `delivery_id` is the sender's own name of it, None where it has none; `faults` are the
+    expressions of the source's mapping that failed on it, each a JSON pointer and a reason."""
 
     events: list[SourceEvent]
     delivery_id: str | None
@@ -168,11 +170,12 @@ def received_again(body: bytes, kept: Mapping[str, Any]) -> Received:
 
 
 def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
-    action, because = _decided(system, scope, values.faults)
+    rule = _decided(system, scope, values.faults)
     created, updated = values.instant("created_at"), values.instant("updated_at")
     return SourceEvent(
-        action=action,
-        because=because,
+        action=rule.action,
+        because=rule.because,
+        rule=rule.when.text,
         external_id=values.line("external_id"),
         key=values.line("key"),
         url=_address(values.line("url", 2_000)),
@@ -198,15 +201,15 @@ def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
     )
 
 
-def _decided(system: System, scope: Scope, faults: list[str]) -> tuple[Action, str | None]:
+def _decided(system: System, scope: Scope, faults: list[str]) -> EventReader:
     """What the delivery means: the first rule that holds. A rule of the source that fails does not hold."""
-    for rule in system.events:
+    for index, rule in enumerate(system.events):  # those of the source come first
         try:
             if rule.when.holds(scope):
-                return rule.action, rule.because
+                return rule
         except EvaluationFailed as error:
             if rule.is_own and len(faults) < FAULTS_MAX:
-                faults.append(f"{rule.when.text[:80]}: {str(error)[:200]}")
+                faults.append(f"/mapping/events/{index}/when: {str(error)[:200]}")
     raise Unmappable(f"No rule of {system.title} says what it means.")
 
 
@@ -224,7 +227,7 @@ class _Values:
             return None, None
         value, fault = first_given(reader.alternatives, self._scope)
         if fault is not None and reader.is_own and len(self.faults) < FAULTS_MAX:
-            self.faults.append(f"{name}: {fault}")
+            self.faults.append(f"/mapping/fields/{name}: {fault}")
         return reader, value
 
     def line(self, name: str, length: int = LINE_MAX) -> str | None:

@@ -255,3 +255,26 @@ def test_help_needs_nothing_heavy() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_body_in_a_file_is_previewed(serve: Any, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    address = serve(data_dir).address
+    key = (data_dir / "admin-key").read_text().strip()
+    bearer = {"Authorization": f"Bearer {key}"}
+    given = {"name": "Scanner", "system": "generic"}
+    source = httpx.post(f"{address}/v1/sources", json=given, headers=bearer, timeout=10, trust_env=False).json()
+    body, mapping = tmp_path / "body.json", tmp_path / "mapping.json"
+    body.write_text('{"state": "alerting", "uid": "u-1", "what": "It leaks"}')
+    fields = {"external_id": "body.uid", "title": "body.what"}
+    mapping.write_text(
+        json.dumps({"events": [{"when": 'body.state == "alerting"', "action": "open"}], "fields": fields})
+    )
+    command = ("sources", "preview", str(body), "--source", source["id"])
+    assert run(data_dir, *command).stdout.startswith("unmapped: No rule")
+    said = json.loads(run(data_dir, *command, "--mapping", str(mapping), "--json").stdout)
+    assert (said["result"], said["incident"]["title"], said["incident"]["number"]) == ("created", "It leaks", None)
+    assert get(address, "/v1/incidents", key).json()["items"] == []
+    mapping.write_text('{"fields": {"title": "body.("}}')
+    refused = run(data_dir, *command, "--mapping", str(mapping))
+    assert (refused.returncode, "/mapping/fields/title/0" in refused.stderr) == (1, True)

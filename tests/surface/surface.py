@@ -149,6 +149,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/incidents/{incident_id}/external-references": {"system": "jira", "id": "HF-1"},
     "POST /v1/tools/{id}/decisions": {"outcome": "block", "reason": SENTENCE, "blocked_domains": ["chat.example"]},
     "POST /v1/sources": {"name": "Alerts", "system": "generic"},
+    "POST /v1/sources/{id}/preview": {"body": {"event_action": "trigger", "summary": SENTENCE}},
     "POST /v1/webhook-endpoints": {
         "name": "Board",
         "url": "https://receiver.example/events",

@@ -23,6 +23,7 @@ NOT_IN_THE_GRAPH = {
     "people.redeem": "the caller has no credential yet",
     "identities.enrol": "the caller has no credential of ours yet",
     "obligations.preview": "changes nothing, so it is a query: obligationPreview",
+    "sources.preview": "changes nothing, and is for whoever writes a mapping",
     "keys.delete": "another name of revokeKey",
 }
 MASKED = '"code":"internal"'
