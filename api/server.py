@@ -21,8 +21,8 @@ from api.middleware import Door
 from api.rest import ROUTERS
 from app.database import Database, DatabaseAway
 from app.last_used import note_last_used
-from app.secrets import Vault
-from app.settings import Settings, secret_key
+from app.secrets import vault_of
+from app.settings import Settings
 
 LAST_USED_SECONDS = 15.0
 DESCRIPTION = (
@@ -102,12 +102,6 @@ def settle_down() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-
-
-def vault_of(settings: Settings) -> Vault:
-    """The vault of an installation: its secret, and the one before the last rotation."""
-    previous = settings.previous_secret_key
-    return Vault(secret_key(settings), [previous.get_secret_value().encode()] if previous else [])
 
 
 async def _connect(settings: Settings) -> Database:

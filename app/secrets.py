@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from app.settings import Settings, secret_key
+
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 DIGITS = {character: value for value, character in enumerate(ALPHABET)}
 TENANT_CHARACTERS = 22  # 62**22 > 2**128
@@ -134,6 +136,12 @@ class Vault:
     def verify(self, message: bytes, code: bytes) -> bool:
         """Whether a key of ours, the present one or a previous one, made `code` for `message`; in constant time."""
         return any(hmac.compare_digest(_mac(key, message), code) for key in self._mac_keys)
+
+
+def vault_of(settings: Settings) -> Vault:
+    """The vault of an installation: its secret, and the one before the last rotation."""
+    previous = settings.previous_secret_key
+    return Vault(secret_key(settings), [previous.get_secret_value().encode()] if previous else [])
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

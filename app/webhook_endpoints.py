@@ -25,8 +25,11 @@ _LOCK = """
 SELECT id, version, name, url, event_types, filter, client_ids, payload, status
 FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
-# What was parked while the endpoint was disabled goes on.
-_RESUME = "UPDATE webhook_lanes SET next_at = now() WHERE tenant_id = $1 AND endpoint_id = $2 AND next_at = 'infinity'"
+# What was parked while the endpoint was disabled goes on, and what waits goes on now; what is leased is on its way.
+_RESUME = """
+UPDATE webhook_lanes SET next_at = now()
+WHERE tenant_id = $1 AND endpoint_id = $2 AND next_at > now() + interval '2 minutes'
+"""
 _REPLAY = """
 WITH chosen AS (
     SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND status <> 'pending' AND {which}

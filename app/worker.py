@@ -17,6 +17,7 @@ import structlog
 
 from app.announcing import KIND as DEADLINE
 from app.announcing import announce_deadlines
+from app.courier import Courier
 from app.database import Database, DatabaseAway
 from app.due_work import CHANNEL, Claim, claim_due, put_off
 from app.evidence_store import EvidenceStore
@@ -26,6 +27,7 @@ from app.reevaluating import reevaluate
 from app.reevaluation import KIND as REEVALUATE
 from app.risk_reviews import KIND as RISK_REVIEW
 from app.risk_reviews import announce_late_reviews
+from app.secrets import vault_of
 from app.settings import Settings
 from app.tool_entries import REVIEW, announce_review
 
@@ -73,6 +75,7 @@ class Worker:
             SWEEP: lambda database, claim: sweep_claimed(database, claim, self._store),
             **(kinds or {}),
         }
+        self.courier = Courier(database, settings, vault_of(settings), clock=clock)
         self._wake = asyncio.Event()
         self._stopping = False
         self._is_heard = False
@@ -80,6 +83,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is called; what is in hand then is finished. A database that is away is waited for."""
+        sending = asyncio.create_task(self.courier.run())
         beside = [asyncio.create_task(self._listen()), asyncio.create_task(self._sweep_all())]
         try:
             while not self._stopping:
@@ -90,15 +94,17 @@ class Worker:
                     async with asyncio.timeout(POLL_SECONDS if self._is_heard else POLL_UNHEARD_SECONDS):
                         await self._wake.wait()
                 await asyncio.sleep(PAUSE_SECONDS)
+            await sending
         finally:
-            for task in beside:
+            for task in (sending, *beside):
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await asyncio.gather(sending, *beside, return_exceptions=True)
 
     def stop(self) -> None:
         """Let `run` return after what it is doing."""
         self._stopping = True
         self._wake.set()
+        self.courier.stop()
 
     async def work_for(self, tenant_id: UUID) -> int:
         """Do what is due for a tenant until nothing is; how many pieces of work that was, failed ones included."""
@@ -149,6 +155,10 @@ class Worker:
             with suppress(DatabaseAway):  # then the lease ends by itself
                 await put_off(self.database, claim)
 
+    def _wake_up(self) -> None:
+        self._wake.set()
+        self.courier.wake.set()
+
     async def _listen(self) -> None:
         """Hold one connection of our own that hears wake-ups; open it again whenever it is lost."""
         while self._dsn is not None:
@@ -157,14 +167,14 @@ class Worker:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=4, server_settings={"jit": "off"})
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(CHANNEL, lambda *_: self._wake.set())
-                self._is_heard = True
-                self._wake.set()  # something may have become due while nobody listened
+                await connection.add_listener(CHANNEL, lambda *_: self._wake_up())
+                self._is_heard = self.courier.is_heard = True
+                self._wake_up()  # something may have become due while nobody listened
                 await lost.wait()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("not listening", error=type(error).__name__)
             finally:
-                self._is_heard = False
+                self._is_heard = self.courier.is_heard = False
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(1)

@@ -1,0 +1,265 @@
+"""The courier: sends what is queued for webhook endpoints, each lane in order, as many lanes at once as there is room.
+
+At least once: an attempt is recorded after the receiver answered, so a courier that dies in between leaves a lease that
+ends, and the event is sent again with the id that it had.
+"""
+
+import asyncio
+import random
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+import httpx
+import orjson
+import structlog
+
+from app.database import Database, DatabaseAway
+from app.fetching import FetchFailed, Reply, post
+from app.secrets import Unsealable, Vault
+from app.settings import Settings
+from app.webhook_deliveries import (
+    Delivery,
+    Lane,
+    Outcome,
+    claim_lanes,
+    incident_of,
+    leave,
+    move,
+    next_delivery,
+    park,
+    record_outcome,
+)
+from app.webhook_endpoints import secret_about
+from app.webhook_signatures import signature_headers
+from domain.retries import DISABLED_AFTER, next_try
+from domain.timeline import instant_text
+from domain.webhook_endpoints import message, passes
+
+POLL_SECONDS = 5.0
+POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
+PAUSE_SECONDS = 0.02  # between two looks
+LANES_AT_ONCE = 64
+LANES_OF_ENDPOINT = 8
+IN_A_ROW_MAX = 50  # deliveries of one lane before others get a turn
+ATTEMPT_SECONDS_MAX = 15.0  # from looking up the name to the last byte that is read
+ANSWER_BYTES_MAX = 16_384
+EXCERPT_MAX = 200  # characters of an answer that are shown
+BODY_BYTES_MAX = 256 * 1024
+USER_AGENT = "Holdfast-Webhooks/1"
+log = structlog.get_logger("holdfast.courier")
+
+
+class Courier:
+    """One courier. `run` works until `stop`; `work_for` sends what is due for one tenant and returns.
+
+    Whoever listens to the database sets `wake`, and says in `is_heard` whether it does.
+    """
+
+    def __init__(self, database: Database, settings: Settings, vault: Vault, *, clock: Callable[[], datetime]) -> None:
+        self.database = database
+        self.wake = asyncio.Event()
+        self.is_heard = False
+        self._settings = settings
+        self._vault = vault
+        self._clock = clock
+        self._authorities: ssl.SSLContext | None = None
+        self._stopping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_hand: Counter[UUID] = Counter()
+        self._failing: set[UUID] = set()
+
+    async def run(self) -> None:
+        """Send until `stop` is called; what is on its way then is finished."""
+        while not self._stopping:
+            self.wake.clear()
+            if not await self._look():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_SECONDS if self.is_heard else POLL_UNHEARD_SECONDS):
+                        await self.wake.wait()
+            await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Let `run` return after what is on its way."""
+        self._stopping = True
+        self.wake.set()
+
+    async def work_for(self, tenant_id: UUID) -> int:
+        """Send what is due for a tenant until nothing is; how many lanes that was."""
+        done = 0
+        while not self._stopping:
+            started = await self._start_some(tenant_id)
+            if not started and not self._tasks:
+                break
+            done += started
+            await asyncio.gather(*self._tasks)
+        return done
+
+    async def _look(self) -> bool:
+        """Whether anything was begun."""
+        try:
+            tenants = await self.database.tenants_with_due_deliveries()
+            random.shuffle(tenants)  # couriers that wake together begin with different tenants
+            begun = [await self._start_some(tenant) for tenant in tenants if not self._stopping]
+            return any(begun)
+        except DatabaseAway as away:
+            log.warning("database away", error=type(away).__name__)
+        except Exception as error:
+            log.error("courier failed", error=type(error).__name__)
+        return False
+
+    async def _start_some(self, tenant_id: UUID) -> int:
+        room = LANES_AT_ONCE - len(self._tasks)
+        if room <= 0:
+            return 0
+        busy = {
+            one
+            for one, count in self._in_hand.items()
+            if count >= LANES_OF_ENDPOINT or (count >= 1 and one in self._failing)
+        }
+        lanes = await claim_lanes(
+            self.database, tenant_id, self._clock(), busy=busy, limit=room, per_endpoint=LANES_OF_ENDPOINT
+        )
+        for lane in lanes:
+            self._in_hand[lane.endpoint_id] += 1
+            task = asyncio.create_task(self._hold(lane))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return len(lanes)
+
+    async def _hold(self, lane: Lane) -> None:
+        """Work a claimed lane; whatever goes wrong, its lease ends by itself."""
+        try:
+            await self._work(lane)
+        except DatabaseAway as away:
+            log.warning("database away", error=type(away).__name__)
+        except Exception as error:
+            # Messages may hold what callers typed; the lane and the type are enough to find it.
+            log.error("delivery failed", endpoint=str(lane.endpoint_id), error=type(error).__name__)
+        finally:
+            self._in_hand[lane.endpoint_id] -= 1
+            if not self._in_hand[lane.endpoint_id]:
+                del self._in_hand[lane.endpoint_id]
+            self.wake.set()
+
+    async def _work(self, lane: Lane) -> None:
+        for _ in range(IN_A_ROW_MAX):
+            delivery = await next_delivery(self.database, lane)
+            if delivery is None:
+                await leave(self.database, lane, self._clock())
+                return
+            if delivery.status != "active":
+                await park(self.database, lane)
+                return
+            outcome = await self._attempt(lane, delivery)
+            (self._failing.add if outcome.error else self._failing.discard)(lane.endpoint_id)
+            if not await record_outcome(self.database, lane, delivery, outcome, self._clock()) or self._stopping:
+                break
+        else:
+            await move(self.database, lane, self._clock())
+            return
+        if self._stopping and outcome.again_at is None:
+            await move(self.database, lane, self._clock())
+
+    async def _attempt(self, lane: Lane, delivery: Delivery) -> Outcome:
+        """Send one delivery, unless it is kept back."""
+        incident = incident_of(delivery, self._settings.base_url)
+        event = {
+            "id": delivery.event_id,
+            "type": delivery.event_type,
+            "timestamp": instant_text(delivery.recorded_at),
+            "stream": lane.stream,
+            "stream_id": str(lane.stream_id),
+            "seq": delivery.seq,
+            "origin": {"kind": delivery.actor_kind, "id": str(delivery.actor_id)},
+            "incident": incident,
+            "data": None if delivery.data is None else orjson.loads(delivery.data),
+        }
+        if delivery.event_type != "webhook_endpoint.tested":
+            # The clients of an incident may have changed since the event was queued.
+            clients = [] if incident is None else incident["client_ids"]
+            allowed = None if delivery.client_ids is None else {str(one) for one in delivery.client_ids}
+            if allowed is not None and not (clients and allowed.issuperset(clients)):
+                return Outcome(status="withheld")
+            if not passes(delivery.filter, event):
+                return Outcome(status="withheld")
+        body = orjson.dumps(message(event, is_full=delivery.payload == "full"))
+        if len(body) > BODY_BYTES_MAX:  # the receiver can read it where it happened
+            body = orjson.dumps(message(event, is_full=False))
+        at, began = self._clock(), time.monotonic()
+        try:
+            reply = await self._send(lane, delivery, body, datetime.now(UTC))
+        except FetchFailed as failure:
+            return _failed(delivery, at, _milliseconds(began), error=f"{failure}.")
+        except Unsealable:
+            return _failed(delivery, at, _milliseconds(began), error="The secret cannot be opened: rotate it.")
+        if 200 <= reply.status < 300:
+            return Outcome(
+                status="delivered",
+                at=at,
+                duration_ms=_milliseconds(began),
+                response_status=reply.status,
+                response_excerpt=_excerpt(reply.body),
+            )
+        error = f"The receiver answered {reply.status}."
+        return _failed(delivery, at, _milliseconds(began), error=error, reply=reply)
+
+    async def _send(self, lane: Lane, delivery: Delivery, body: bytes, at: datetime) -> Reply:
+        about = secret_about(lane.tenant_id, lane.endpoint_id)
+        sealed = [one for one in (delivery.secret, delivery.previous_secret) if one is not None]
+        secrets = [self._vault.open(one, about=about) for one in sealed]
+        if self._authorities is None:  # reading them takes a tenth of a second of CPU
+            self._authorities = await asyncio.to_thread(httpx.create_ssl_context)
+        return await post(
+            delivery.url,
+            body=body,
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": USER_AGENT,
+                **signature_headers(secrets, delivery.event_id, at, body),
+            },
+            bytes_max=ANSWER_BYTES_MAX,
+            seconds_max=ATTEMPT_SECONDS_MAX,
+            networks=self._settings.webhook_networks,
+            authorities=self._authorities,
+        )
+
+
+def _failed(delivery: Delivery, at: datetime, duration_ms: int, *, error: str, reply: Reply | None = None) -> Outcome:
+    """A failed attempt: when the next one is, or that there is none; and whether the endpoint is given up.
+
+    An endpoint that says that it is gone (410) keeps the delivery for when it is activated again.
+    """
+    retry_after = reply.retry_after if reply is not None else None
+    draw = random.random()  # noqa: S311
+    again_at = next_try(delivery.attempts + 1, at, draw=draw, retry_after=retry_after)
+    because = None
+    if reply is not None and reply.status == httpx.codes.GONE:
+        because = "gone"
+    elif again_at is None and delivery.failing_since is not None and at - delivery.failing_since >= DISABLED_AFTER:
+        because = "failing"
+    return Outcome(
+        status="failed" if again_at is None else "pending",
+        at=at,
+        again_at=again_at,
+        duration_ms=duration_ms,
+        response_status=reply.status if reply is not None else None,
+        response_excerpt=_excerpt(reply.body) if reply is not None else None,
+        error=error,
+        disabled_because=because,
+    )
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)
+
+
+def _excerpt(body: bytes) -> str | None:
+    """The beginning of an answer as one line of plain characters."""
+    text = body[: 4 * EXCERPT_MAX].decode("utf-8", "replace")
+    return "".join(one if one.isprintable() else " " for one in text)[:EXCERPT_MAX].strip() or None

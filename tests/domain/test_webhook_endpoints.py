@@ -1,0 +1,81 @@
+"""What endpoints may ask for, and what passes a filter."""
+
+from typing import Any
+
+import pytest
+
+from domain.refusals import Invalid
+from domain.webhook_endpoints import check_filter, check_types, message, passes
+
+INCIDENT = {
+    "id": "0193",
+    "number": "INC-1001",
+    "url": "https://incidents.example.com/v1/incidents/0193",
+    "status": "in_progress",
+    "severity": "SEV2",
+    "playbook": "data-leakage",
+    "exercise": False,
+    "client_ids": ["c1"],
+    "labels": ["loud"],
+}
+EVENT: dict[str, Any] = {
+    "id": "evt_1",
+    "type": "step.completed",
+    "timestamp": "2026-11-26T05:40:44.000000Z",
+    "stream": "incident",
+    "stream_id": "0193",
+    "seq": 7,
+    "origin": {"kind": "person", "id": "p1"},
+    "incident": INCIDENT,
+    "data": {"step_id": "DL.1"},
+}
+
+
+@pytest.mark.parametrize("types", [["*"], ["step.completed"], ["step.*", "sign_off.signed"]])
+def test_types_are_named_one_by_one_or_together(types: list[str]) -> None:
+    check_types(types)
+
+
+@pytest.mark.parametrize("types", [[], ["step"], ["*.completed"], ["step.completed.twice"], ["step. "], ["x.y"] * 101])
+def test_what_is_no_type_is_refused(types: list[str]) -> None:
+    with pytest.raises(Invalid):
+        check_types(types)
+
+
+@pytest.mark.parametrize("text", ["severity == 'SEV1'", "1 +", "incident.severity = 'SEV1'", "nothing(type)"])
+def test_a_filter_that_cannot_work_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_filter(text)
+    assert refused.value.errors[0].pointer == "/filter"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, True),
+        ("incident.severity in ['SEV1', 'SEV2']", True),
+        ("incident.severity == 'SEV1'", False),
+        ("type == 'step.completed' && stream == 'incident'", True),
+        ("origin.kind == 'system'", False),
+        ("'c1' in incident.client_ids && !incident.exercise", True),
+        ("incident.nothing == 1", True),
+        ("incident.severity", True),
+    ],
+)
+def test_only_what_a_filter_says_no_to_is_kept_back(text: str | None, expected: bool) -> None:
+    assert passes(text, EVENT) is expected
+
+
+def test_a_filter_on_incidents_keeps_back_nothing_that_concerns_none() -> None:
+    assert passes("incident.severity == 'SEV1'", {**EVENT, "incident": None})
+    assert not passes(
+        "stream == 'incident' && incident.severity == 'SEV1'", {**EVENT, "stream": "tool", "incident": None}
+    )
+
+
+def test_a_thin_message_says_what_happened_to_what() -> None:
+    told = message(EVENT, is_full=False)
+    assert told["data"] is None
+    assert told["incident"] == {name: INCIDENT[name] for name in ("id", "number", "url", "status", "severity")}
+    assert message(EVENT, is_full=True)["data"] == EVENT["data"]
+    assert message({**EVENT, "incident": None}, is_full=False)["incident"] is None
