@@ -174,6 +174,7 @@ class IncidentFeed(Feed):
         async def work(db: Db, by: Principal) -> list[Message]:
             check_operation("timeline.read", by)
             assert self.incident is not None, "it has begun"
+            await visible_incident(db, self.incident)  # what the caller may not see any more has no events either
             happened = await events_after(db, self.incident, seq, EVENTS_AT_ONCE)
             if not happened:
                 return []
@@ -196,9 +197,7 @@ class IncidentFeed(Feed):
         return message
 
     async def _incident(self, db: Db, by: Principal) -> str | None:
-        """The incident as it is selected. Raises NotFound once the caller does not see it any more."""
-        assert self.incident is not None
-        await visible_incident(db, self.incident)
+        """The incident as it is selected."""
         part = self._what.parts.get("incident")
         return None if part is None else await part.read(db, by, str(self.incident))
 

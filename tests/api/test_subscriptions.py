@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,7 +14,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from api.graphql import sockets
 from app.database import Database
 from app.settings import Settings
+from tests.api.places import Place
 from tests.conftest import serving
+from tests.forged_tokens import forged_tokens
+from tests.issuer import Issuer
 from tests.people import add_person, report
 from tests.sockets import BOARD, FOLLOW, console
 
@@ -191,6 +195,32 @@ async def test_a_board_shows_nobody_elses_incidents(
         theirs = await report(http, headers={"Authorization": f"Bearer {stranger.key}"})
         assert (await own.told())["incident"]["number"] == mine["number"]
         assert (await other.told())["incidentId"] == f"Incident:{theirs['id']}"
+
+
+async def test_a_key_of_one_client_sees_its_incidents_alone(
+    http: httpx.AsyncClient, server: str, tenant: Any, database: Database
+) -> None:
+    clients = [(await http.post("/v1/clients", json={"name": name})).json()["id"] for name in ("North", "South")]
+    person = await add_person(database, tenant.tenant_id, "auditor")
+    async with database.transaction(tenant.tenant_id) as db:
+        await db.execute("update api_keys set client_ids = $2 where person_id = $1", person.id, clients[:1])
+    hidden = await report(http, client_ids=clients)
+    shown = await report(http, client_ids=clients[:1])
+    async with console(server, person.key) as live:
+        await live.subscribe(FOLLOW, {"id": hidden["id"]}, "hidden")
+        assert (await live.hear())["payload"][0]["extensions"]["code"] == "not-found"
+        await live.subscribe(WHOLE, {}, "board")
+        assert (await live.told("board"))["resync"]
+        await note(http, hidden)
+        await note(http, shown)
+        assert (await live.told("board"))["incidentId"] == f"Incident:{shown['id']}"
+        await live.send(type="complete", id="board")
+        await live.subscribe(FOLLOW, {"id": shown["id"]}, "shown")
+        assert (await live.told("shown"))["resync"]
+        answer = await http.patch(f"/v1/incidents/{shown['id']}", json={"client_ids": clients})
+        assert answer.status_code == 200, answer.text
+        message = await live.hear()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "not-found")
 
 
 async def test_another_tenants_incident_is_not_found(server: str, database: Database, incident: dict[str, Any]) -> None:
@@ -397,3 +427,33 @@ async def test_the_end_of_a_server_is_told(settings: Settings, tenant: Any) -> N
         await live.connection.recv()
     assert live.connection.close_code == 1012
     await opened.__aexit__(None, None, None)
+
+
+# -- access tokens -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_token_opens_a_socket_until_it_expires(
+    believing: str, place: Place, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    lasting, short = issuer.token(), issuer.token(exp=now + 3, iat=now - 60)
+    monkeypatch.setattr(sockets, "LEEWAY_SECONDS", 0)
+    async with console(believing, lasting) as one, console(believing, short) as two:
+        for live in (one, two):
+            await live.subscribe(WHOLE)
+            assert (await live.told())["resync"]
+        assert await two.closed() == 4403
+        await one.send(type="ping")
+        assert await one.hear() == {"type": "pong"}
+
+
+async def test_forged_tokens_open_no_socket(believing: str, place: Place, issuer: Issuer) -> None:
+    forged = forged_tokens(issuer, "ann")
+    assert len(forged) >= 30
+
+    async def code(text: str) -> int:
+        async with console(believing) as live:
+            await live.send(type="connection_init", payload={"Authorization": f"Bearer {text}"})
+            return await live.closed()
+
+    assert {name: found for name, text in forged.items() if (found := await code(text)) != 4403} == {}

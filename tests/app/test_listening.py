@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 
 from app import listening
-from app.listening import GuardedConnection
+from app.listening import SOCKETS, GuardedConnection
 
 
 async def answer_early(scope: Any, receive: Any, send: Any) -> None:
@@ -121,3 +121,36 @@ async def test_a_connection_is_kept_for_the_next_request(port: int) -> None:
     assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
     assert (await reader.readuntil(b"ok")).endswith(b"ok")
     writer.close()
+
+
+async def tell_without_end(scope: Any, receive: Any, send: Any) -> None:
+    """A WebSocket that is told more than it can take."""
+    await send({"type": "websocket.accept"})
+    while True:
+        await send({"type": "websocket.send", "text": "x" * 100_000})
+
+
+async def test_a_socket_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "CLOSE_SECONDS_MAX", 0.3)
+    kept = SOCKETS | {"ws_ping_interval": 0.3, "ws_ping_timeout": 0.3}
+    config = uvicorn.Config(tell_without_end, port=0, http=GuardedConnection, log_config=None, lifespan="off", **kept)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    running = asyncio.create_task(server._serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection(*server.servers[0].sockets[0].getsockname()[:2], limit=1_000)
+    writer.write(
+        b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert b"101" in await reader.readline()
+    state = server.server_state
+    async with asyncio.timeout(5):
+        while not state.connections:
+            await asyncio.sleep(0.01)
+        while state.connections:
+            await asyncio.sleep(0.01)
+    writer.close()
+    server.should_exit = True
+    await running
