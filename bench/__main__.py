@@ -11,14 +11,14 @@ import asyncpg
 import uvloop
 from rich.console import Console
 
-from bench import duties, measures, populations, table
+from bench import boards, duties, measures, populations, table
 from bench.figures import Comparison, Figure
 from bench.machine import facts
 from bench.rig import DATABASE, Rig
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BUSY = 0.85  # share of a core from which a server counts as its own limit
-SECTIONS = ("starts", "duties", "ratios", "crowd", "statements", "lists", "populations", "memory", "idle")
+SECTIONS = ("starts", "duties", "graph", "ratios", "crowd", "statements", "lists", "populations", "memory", "idle")
 
 
 class Run:
@@ -61,8 +61,28 @@ class Run:
         finally:
             await rig.close()
 
+    async def _graph(self, rig: Rig) -> None:
+        full = boards.Boards(rig)
+        with self._busy(f"Preparing a board of {boards.COPIES} incidents"):
+            await full.prepare()
+        for found, floor, own in full.comparisons():
+            with self._busy(found.name):
+                await measures.compare(rig, found, floor, own, self.chosen.seconds)
+            self.comparisons.append(found)
+            self.add(found.figure())
+        with self._busy("Counting statements of the board, then asking the dearest documents"):
+            async for figure in full.statements():
+                self.add(figure)
+            async for figure in full.dearest():
+                self.add(figure)
+
     async def _load(self, rig: Rig) -> None:
         loads, seconds = measures.Loads(rig), self.chosen.seconds
+        if self.wants("graph"):
+            await self._graph(rig)
+        if self.chosen.only == ["graph"]:
+            table.show_costs(self.console, self.comparisons)
+            return
         with self._busy(f"Preparing {measures.COPIES:,} incidents"):
             await loads.prepare()
         if self.wants("ratios"):

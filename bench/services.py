@@ -148,12 +148,12 @@ def holdfast(
     return process
 
 
-def floor(dsn: str, log: Path, *, cores: Collection[int] | None = None) -> Process:
-    """The floor under the same server program."""
+def floor(dsn: str, boards: str, log: Path, *, cores: Collection[int] | None = None) -> Process:
+    """The floor under the same server program; `boards` is our database, read by hand."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "bench.floor:api", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
-    process = Process(command, {"BENCH_FLOOR_DSN": dsn}, log, cores=cores)
+    process = Process(command, {"BENCH_FLOOR_DSN": dsn, "BENCH_BOARD_DSN": boards}, log, cores=cores)
     process.port = port
     return process
 
