@@ -252,6 +252,7 @@ class Obligation(Row, kw_only=True):
     notified_at: datetime | None = None
     carried_follow_up_id: UUID | None = None
     overdue_announced_at: datetime | None = None
+    listed_at: datetime | None = None  # its place among the others, where a law moves it ahead of its own date
     unassessed_announced_at: datetime | None = None  # the alarm that it falls due before the assessment is done
     allowed: Json = None
 

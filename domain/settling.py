@@ -25,6 +25,7 @@ from domain.incidents import judge_incident
 from domain.inputs import uncovered
 from domain.links import has_linked_incident
 from domain.notifications import judge_notification
+from domain.obligation_plan import settle_order
 from domain.obligation_rules import contract_rules
 from domain.playbooks import Action
 from domain.record import ActionRun, StepRun
@@ -46,6 +47,7 @@ def settle(change: Change) -> None:
         return
     _settle_facts(change)
     settle_duties(change)
+    settle_order(change.record.obligations.values())
     view = View(change)
     declared = record.incident.declared_at is not None
     if declared:

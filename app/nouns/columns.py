@@ -2,6 +2,9 @@
 
 from app.reading import Field, Pinned
 
+# Obligations in the order in which their notices go out: by date, where no law moves one ahead, undated last.
+LISTED = "coalesce({t}.listed_at,{t}.due_at,{t}.guideline_due_at,'infinity'::timestamptz)"
+
 
 def plain(names: str) -> dict[str, Field]:
     """Columns, separated by spaces, whose value is the answer: text, numbers, lists, JSON."""

@@ -3,7 +3,7 @@
 import re
 from uuid import UUID
 
-from app.nouns.columns import instants, permitted, plain
+from app.nouns.columns import LISTED, instants, permitted, plain
 from app.reading import Field, Filter, Group, Many, Member, Noun, One, Sort, declare
 
 NUMBER = re.compile(r"(INC|EX)-[1-9][0-9]{0,9}")
@@ -52,7 +52,7 @@ FIELDS: dict[str, Member] = {
     "documentation": Many("document", OF_INCIDENT, "{t}.id"),
     "evidence": Many("evidence", OF_INCIDENT, "{t}.attached_at, {t}.id", 500),
     "notifications": Many("notification", OF_INCIDENT, "{t}.created_at, {t}.id"),
-    "obligations": Many("obligation", OF_INCIDENT, "{t}.rule_id, {t}.id", 500),
+    "obligations": Many("obligation", OF_INCIDENT, f"{LISTED}, {{t}}.id", 500),
     "follow_ups": Many("follow_up", OF_INCIDENT, "{t}.due_at, {t}.id"),
     "links": Many("link", OF_INCIDENT, "{t}.created_at, {t}.id"),
     "signatures": Many("signature", OF_INCIDENT, "{t}.signed_at, {t}.id"),

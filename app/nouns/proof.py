@@ -1,6 +1,6 @@
 """What proves an incident: timeline, evidence, duties, control occurrences, signatures, exceptions."""
 
-from app.nouns.columns import instants, permitted, plain
+from app.nouns.columns import LISTED, instants, permitted, plain
 from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
@@ -117,8 +117,8 @@ declare(
             "decision": Filter("{t}.decision = any({v}::text[])"),
             "outcome": Filter("{t}.outcome = any({v}::text[])"),
         },
-        sorts={"rule_id": Sort("{t}.rule_id", "text")},
-        sort="rule_id",
+        sorts={"due": Sort(LISTED, "timestamptz")},
+        sort="due",
         clocked=True,
     )
 )

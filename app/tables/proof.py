@@ -96,6 +96,7 @@ class Obligation(SQLModel, table=True):
     carried_follow_up_id: UUID | None
     overdue_announced_at: datetime | None
     unassessed_announced_at: datetime | None
+    listed_at: datetime | None
     allowed: Any | None = columns.verbatim()
 
 

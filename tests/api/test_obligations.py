@@ -206,3 +206,28 @@ async def test_what_was_looked_at_and_not_triggered_is_shown_on_request(http: ht
     assert (whole["OB-GDPR-SA"]["outcome"], whole["OB-GDPR-SA"]["owed_by"]) == ("not_triggered", "client")
     assert {one["disclaimer"] for one in whole.values()} == {SAID}
     assert (await http.get(f"{path}/obligations", params={"include": "everything"})).status_code == 422
+
+
+async def test_the_list_tells_who_hears_first(http: httpx.AsyncClient) -> None:
+    incident = await report(http, playbook="data-leakage")
+    path = f"/v1/incidents/{incident['id']}"
+    lost = {"data_type": "government_id", "record_count": 2100, "count_precision": "exact", "individuals_count": 2100}
+    told = {"entries": [{**lost, "fields": ["passport number"], "encrypted": False}]}
+    residents = {"US-MD": 700, "US-NJ": 700, "US-PA": 700}
+    people = {"kind": "individual_group", "count": 2100, "jurisdictions": residents}
+    for item, value in (("D04", told), ("D05", {"entries": [people]})):
+        wrote = await http.put(f"{path}/documentation/{item}", json=value)
+        assert wrote.status_code == 200, wrote.text
+    rows = (await http.get(f"{path}/obligations")).json()
+    places = {row["rule_id"]: at for at, row in enumerate(rows)}
+    for state in residents:
+        assert places[f"OB-{state}-AG"] < places[f"OB-{state}"], list(places)
+    moved = {f"OB-{state}-AG" for state in residents}
+    dates = [row["due_at"] or row["guideline_due_at"] or "9999" for row in rows if row["rule_id"] not in moved]
+    assert dates == sorted(dates)
+    assert len(set(dates)) > 2
+    tree = (await http.get(path)).json()
+    query = "query($id: ID!) { node(id: $id) { ... on Incident { obligations { ruleId } } } }"
+    asked = await http.post("/graphql", json={"query": query, "variables": {"id": f"Incident:{tree['id']}"}})
+    listed = asked.json()["data"]["node"]["obligations"]
+    assert [row["ruleId"] for row in listed if row["ruleId"] in places] == [row["rule_id"] for row in rows]
