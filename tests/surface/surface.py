@@ -136,6 +136,7 @@ def _routes(api: FastAPI) -> Iterator[APIRoute]:
 
 
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /graphql": {"query": "{ __typename }"},
     "POST /v1/incidents": {"title": "Prompt with customer data"},
     "PUT /v1/incidents/by-reference/{system}/{instance}/{external_id}": {"title": "Prompt with customer data"},
     "POST /v1/incidents/{incident_id}/transitions": {"transition": "hold", "reason": SENTENCE, "waiting_for": "vendor"},

@@ -164,6 +164,8 @@ async def test_a_method_that_is_not_there_names_those_that_are(
     calls = []
     for path in dict.fromkeys(operation.path for operation in surface.operations):
         fits = {one.method for one in surface.operations if re.fullmatch(PARAMETER.sub("[^/]+", one.path), path)}
+        if path == "/hooks/{token}":
+            fits.add("OPTIONS")  # senders of CloudEvents ask for permission first; it is no operation of ours
         calls += [call(path, method) for method in METHODS if method not in fits]
     expect_none(await together(calls))
 
