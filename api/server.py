@@ -16,6 +16,7 @@ from api.doorkeeper import Doorkeeper
 from api.graphql import routes as graph
 from api.graphql import sockets
 from api.graphql.live import Live
+from api.graphql.schema import schema
 from api.health import Readiness
 from api.middleware import Door
 from api.rest import ROUTERS
@@ -49,6 +50,7 @@ def create_api(
         metrics = (
             await health.serve_metrics(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
         )
+        schema()  # now, or the first to ask would wait for it, and each collection would look through it
         settle_down()
         noting = asyncio.create_task(_note(api.state.keeper))
         try:

@@ -28,7 +28,7 @@ COPIES = 120  # more than a page of the largest size
 DOCUMENTS = 40
 SELECTED = """number title status severity slaState nextDueAt evidenceCount clients { name }
 steps { key status sla { state dueAt } actions { key status requirement dueAt } }"""
-HEALTH_EVERY = 0.005  # seconds between the calls that ask whether the loop still answers
+HEALTH_EVERY = 0.02  # seconds between the calls that ask whether the loop still answers
 
 
 def board(first: int, *, exact: bool = True) -> bytes:
@@ -108,6 +108,7 @@ class Boards:
             trust_env=False,
             timeout=30,
         ) as http:
+            idle = max([await _health(http, asyncio.create_task(asyncio.sleep(0.1))) for _ in range(DOCUMENTS)])
             for seed in range(DOCUMENTS):
                 query = maximal(seed)
                 before = cpu_seconds(self.rig.own.pid)
@@ -116,7 +117,8 @@ class Boards:
                 (await asking).raise_for_status()
                 costs.append((cpu_seconds(self.rig.own.pid) - before) * 1e3)
         yield Figure(f"Dearest of {DOCUMENTS} random maximal documents", "ms of processor", [max(costs)], 250.0)
-        yield Figure("Health call meanwhile, slowest", "ms", [max(waits) * 1e3], 100.0)
+        note = f"while nothing else is asked: {idle * 1e3:.0f} ms"
+        yield Figure("Health call meanwhile, slowest", "ms", [max(waits) * 1e3], 100.0, note=note)
 
 
 async def _health(http: httpx.AsyncClient, asking: "asyncio.Task[Any]") -> float:
