@@ -15,14 +15,16 @@ routes = router("Me")
 
 
 class WorkItem(Out):
-    """Something that waits for the caller. `ref` is a step, an action, a notification or a follow-up."""
+    """Something that waits for the caller. `ref` is a step, an action, a notification or a follow-up of an incident, or
+    a proposed decision on the tool `tool_id`, which belongs to no incident."""
 
     kind: Literal["step", "approval", "sign_off", "follow_up"]
-    incident_id: UUID
-    number: str
+    incident_id: UUID | None
+    number: str | None
     title: str
-    severity: str
+    severity: str | None
     ref: str
+    tool_id: UUID | None
     what: str | None
     status: str
     due_at: datetime | None

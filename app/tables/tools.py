@@ -88,6 +88,7 @@ class ToolDecision(SQLModel, table=True):
         one_of("outcome", "approve", "conditional", "block", "retire"),
         one_of("status", "proposed", "effective", "rejected"),
         index("tool_decisions_of", "tool_id"),
+        index("tool_decisions_proposed", "tool_id", where="status = 'proposed'"),
         index("tool_decisions_in_incident", "incident_id", where="incident_id IS NOT NULL"),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -16,6 +17,7 @@ from app.rebuild import check_tenant
 from app.settings import Settings
 from app.tenants import NewTenant, create_tenant
 from app.worker import Worker
+from tests.api.people import enrolled
 from tests.api.tool_calls import APPROVAL, GOOD, REPORTED, WHY, assessed, decided, ok, refused, requested
 from tests.people import add_person
 
@@ -85,6 +87,33 @@ async def test_approve_takes_two_persons_and_a_passed_checklist(
     assert read["assessments"][0]["status"] == "decided"
     late = await http.post(turn, json={"transition": "approve"}, headers=other.headers)
     assert late.status_code == 409
+
+
+async def test_a_proposal_waits_in_the_work_of_who_may_give_the_second_approval(
+    http: httpx.AsyncClient, database: Database, tenant: NewTenant
+) -> None:
+    tool = await requested(http, owner_id=(await ok(http, "GET", "/v1/me"))["id"])
+    await assessed(http, tool)
+    decisions = f"/v1/tools/{tool['id']}/decisions"
+    proposed = await ok(http, "POST", decisions, APPROVAL, 201)
+    wrong = await add_person(database, tenant.tenant_id, "vendor_management", name="Wes Vendor")
+    other = await add_person(database, tenant.tenant_id, "it_security", name="Ida Second")
+    _, stand_in = await enrolled(http, "it_security")  # the proposer could act as this person
+
+    async def waits(headers: dict[str, str]) -> list[dict[str, Any]]:
+        answer = await http.get("/v1/me/work", headers=headers)
+        assert answer.status_code == 200, answer.text
+        return [item for item in answer.json()["items"] if item["tool_id"]]
+
+    (item,) = await waits(other.headers)
+    assert (item["kind"], item["tool_id"], item["ref"]) == ("approval", tool["id"], proposed["id"])
+    assert (item["incident_id"], item["number"], item["title"]) == (None, None, tool["name"])
+    for headers in ({}, wrong.headers, {"Authorization": f"Bearer {stand_in}"}):
+        assert await waits(headers) == []
+    turn = f"{decisions}/{proposed['id']}/transitions"
+    answer = await http.post(turn, json={"transition": "approve"}, headers=other.headers)
+    assert answer.status_code == 200, answer.text
+    assert await waits(other.headers) == []
 
 
 async def test_personal_data_among_the_approved_classes_asks_for_an_agreement(

@@ -14,5 +14,10 @@ async def test_approvals_are_found_by_their_own_indexes(database: Database, supe
         await db.execute("set local enable_seqscan = off")
         rows = await db.fetch("explain " + _WORK, caller.tenant_id, caller.id, ["risk_owner"], LIMIT)
     plan = "\n".join(row[0] for row in rows)
-    for index in ("action_runs_unavailable", "action_runs_in_approval", "notifications_in_review"):
+    for index in (
+        "action_runs_unavailable",
+        "action_runs_in_approval",
+        "notifications_in_review",
+        "tool_decisions_proposed",
+    ):
         assert index in plan
