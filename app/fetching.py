@@ -7,20 +7,21 @@ that means something else a moment later reaches nothing. No redirects, no proxi
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
+import h11
 import httpx
 from msgspec import Struct
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 TIMEOUT_SECONDS = 5.0
-SILENCE_SECONDS_MAX = 15.0  # of one step of a call; whoever calls bounds the whole
+HEAD_BYTES_MAX = 16_384  # of an answer's headers
+READ_BYTES = 16_384
 # Ways to write an IPv4 address as an IPv6 one, which a translator on the way would undo: NAT64 (RFC 6052, RFC 8215),
 # 6to4 (RFC 3056) and Teredo (RFC 4380).
 TRANSLATED = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
@@ -84,15 +85,26 @@ async def fetch(url: str, *, bytes_max: int, networks: Sequence[Network] = ()) -
 
 
 async def _fetch(url: str, bytes_max: int, networks: Sequence[Network]) -> bytes:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    address = await _resolve(host, parts.port or (443 if parts.scheme == "https" else 80), networks)
+    # The certificate is checked against the name, the connection goes to the address.
+    target = httpx.URL(url).copy_with(host=str(address))
+    headers = {"Host": parts.netloc, "Accept": "application/json", "Accept-Encoding": "identity"}
     # Reading the authorities takes a tenth of a second of CPU. `SSL_CERT_FILE` names those of the operator.
-    authorities = await asyncio.to_thread(httpx.create_ssl_context) if url.startswith("https:") else False
-    async with _calling("GET", url, {"Accept": "application/json"}, None, networks, authorities) as answer:
+    authorities = await asyncio.to_thread(httpx.create_ssl_context) if parts.scheme == "https" else False
+    async with (
+        httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=TIMEOUT_SECONDS, verify=authorities) as http,
+        http.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as answer,
+    ):
         if answer.status_code != 200:
             raise FetchFailed("it did not answer with a document")
-        body, is_whole = await _read(answer, bytes_max)
-        if not is_whole:
-            raise FetchFailed("the document is too long")
-    return body
+        body = bytearray()
+        async for part in answer.aiter_raw():
+            body += part
+            if len(body) > bytes_max:
+                raise FetchFailed("the document is too long")
+    return bytes(body)
 
 
 class Reply(Struct, frozen=True):
@@ -112,8 +124,8 @@ def check_receiver(url: str, networks: Sequence[Network]) -> None:
     check_url(url, networks)
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
-    if not host.isascii() or "\\" in url or "%" in parts.netloc:
-        raise FetchFailed("the host is written in other characters than those of a name; use its ASCII form")
+    if not url.isascii() or " " in url or "\\" in url or "%" in parts.netloc:
+        raise FetchFailed("it holds other characters than those of an address; use its ASCII form")
     try:
         address = ip_address(host)
     except ValueError:
@@ -149,48 +161,61 @@ async def post(
     """
     check_receiver(url, networks)
     try:
-        async with asyncio.timeout(seconds_max), _calling("POST", url, headers, body, networks, authorities) as answer:
-            text, _ = await _read(answer, bytes_max)
-            return Reply(answer.status_code, answer.headers.get("Retry-After"), text)
+        async with asyncio.timeout(seconds_max):
+            return await _exchange(url, body, headers, bytes_max, networks, authorities)
     except TimeoutError:
         raise FetchFailed("it did not answer in time") from None
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+    except (h11.ProtocolError, OSError, ValueError):
         raise FetchFailed("it did not answer") from None
 
 
-@asynccontextmanager
-async def _calling(
-    method: str,
+async def _exchange(
     url: str,
+    body: bytes,
     headers: Mapping[str, str],
-    body: bytes | None,
+    bytes_max: int,
     networks: Sequence[Network],
-    authorities: ssl.SSLContext | bool,
-) -> AsyncIterator[httpx.Response]:
-    """The answer to one call, its body unread. The certificate is checked against the name, the connection goes to the
-    address that was looked at."""
+    authorities: ssl.SSLContext,
+) -> Reply:
+    """One request on a connection of its own. Without the layers of a client that keeps connections and cookies, of
+    which there shall be none, a message costs a quarter."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    address = await _resolve(host, parts.port or (443 if parts.scheme == "https" else 80), networks)
-    target = httpx.URL(url).copy_with(host=str(address))
-    whole = {**headers, "Host": parts.netloc, "Accept-Encoding": "identity"}
-    async with (
-        httpx.AsyncClient(
-            trust_env=False, follow_redirects=False, timeout=SILENCE_SECONDS_MAX, verify=authorities
-        ) as http,
-        http.stream(method, target, headers=whole, content=body, extensions={"sni_hostname": host}) as answer,
-    ):
-        yield answer
+    host, is_secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if is_secure else 80)
+    address = await _resolve(host, port, networks)
+    # The certificate is checked against the name, the connection goes to the address.
+    secured: dict[str, Any] = {"ssl": authorities, "server_hostname": host} if is_secure else {}
+    reader, writer = await asyncio.open_connection(str(address), port, limit=READ_BYTES, **secured)
+    try:
+        http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
+        fixed = {"Host": parts.netloc, "Content-Length": str(len(body)), "Connection": "close"}
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        request = h11.Request(method="POST", target=target, headers=list({**headers, **fixed}.items()))
+        for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+            writer.write(http.send(event) or b"")
+        await writer.drain()
+        return await _reply(http, reader, bytes_max)
+    finally:
+        writer.transport.abort()  # an answer that is not read to its end is not waited for
 
 
-async def _read(answer: httpx.Response, bytes_max: int) -> tuple[bytes, bool]:
-    """The body as it came, not decompressed, up to `bytes_max`; and whether that is all of it."""
+async def _reply(http: h11.Connection, reader: asyncio.StreamReader, bytes_max: int) -> Reply:
+    head: h11.Response | None = None
     body = bytearray()
-    async for part in answer.aiter_raw():
-        body += part
-        if len(body) > bytes_max:
-            return bytes(body[:bytes_max]), False
-    return bytes(body), True
+    while len(body) < bytes_max:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await reader.read(READ_BYTES))
+        elif isinstance(event, h11.Response):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif not isinstance(event, h11.InformationalResponse):
+            break
+    if head is None:
+        raise FetchFailed("it did not answer")
+    waits = [value.decode("latin-1") for name, value in head.headers if name == b"retry-after"]
+    return Reply(head.status_code, waits[0] if waits else None, bytes(body[:bytes_max]))
 
 
 async def _resolve(host: str, port: int, networks: Sequence[Network]) -> Address:

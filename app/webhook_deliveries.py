@@ -54,6 +54,12 @@ ORDER BY d.seq LIMIT 1
 _MINE = "tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4 AND next_at = $5"
 # Only while nothing was queued since: a delivery that this worker did not see would wait for the next event.
 _LEAVE = f"DELETE FROM webhook_lanes WHERE {_MINE} AND bumps = $6"
+# Whoever queues meanwhile waits for this transaction and then makes the lane anew.
+_LEAVE_EMPTY = f"""
+DELETE FROM webhook_lanes WHERE {_MINE} AND NOT EXISTS (
+    SELECT 1 FROM webhook_deliveries d WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.stream = $3
+    AND d.stream_id = $4 AND d.status = 'pending')
+"""
 _MOVE = f"UPDATE webhook_lanes SET next_at = $6::timestamptz WHERE {_MINE}"
 _PARK = f"UPDATE webhook_lanes SET next_at = 'infinity' WHERE {_MINE}"
 _RECORD = f"""
@@ -160,7 +166,7 @@ async def park(database: Database, lane: Lane) -> None:
 
 
 async def record_outcome(database: Database, lane: Lane, delivery: Delivery, outcome: Outcome, now: datetime) -> bool:
-    """Record an outcome. True when this worker holds the lane still, with its lease renewed, and may go on.
+    """Record an outcome. True when there is more in the lane and this worker holds it still, with its lease renewed.
 
     After a failure the lane waits until the next attempt, and with `disabled_because` its endpoint is disabled.
     """
@@ -185,8 +191,10 @@ async def record_outcome(database: Database, lane: Lane, delivery: Delivery, out
             await _disable(db, lane.endpoint_id, outcome.disabled_because, now)
         if row is None:
             return False
+        if outcome.again_at is not None:
+            return False
         lane.lease, lane.bumps = row["next_at"], row["bumps"]
-        return outcome.again_at is None
+        return bool(await db.execute(_LEAVE_EMPTY, *lane.place) == "DELETE 0")
 
     return await database.run(lane.tenant_id, work)
 

@@ -29,7 +29,7 @@ https://[2002:7f00:1::1]/  https://[fc00::1]/  https://[fd00:ec2::254]/  https:/
 https://[fec0::1]/  https://[ff02::1]/  https://[::1  https://localhost/  https://LOCALHOST/  https://localhost./
 https://a.localhost/  https://printer.local/  https://metadata.google.internal/  https://postgres/  https://1.2.3/
 https://256.256.256.256/  https://１２７.0.0.1/  https://ｌocalhost/  https://127。0。0。1/  https://ⓔxample.example/
-https://receiver.example\\@127.0.0.1/  https://127%2e0%2e0%2e1/  https://a..example/
+https://receiver.example\\@127.0.0.1/  https://127%2e0%2e0%2e1/  https://a..example/  https://receiver.example/é
 """
 INSIDE = WRITTEN.split()
 

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from standardwebhooks import Webhook
 
 from app.courier import ANSWER_BYTES_MAX, EXCERPT_MAX, Courier
 from app.database import Database
@@ -125,6 +126,7 @@ async def test_what_arrives_is_told_in_order_and_verifies(
     for one in receiver.got:
         assert one.headers["webhook-id"] == one.event["id"]
         assert verify(endpoint["secret"], one.headers, one.body)
+        assert Webhook(endpoint["secret"]).verify(one.body, one.headers) == one.event
         assert verified_publicly(endpoint["public_key"], one)
         assert not verify(endpoint["secret"], one.headers, one.body + b" ")
         assert not verify("whsec_" + base64.b64encode(b"another").decode(), one.headers, one.body)

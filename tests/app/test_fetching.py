@@ -5,16 +5,19 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
+from threading import Event
+from typing import Any
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.fetching import FetchFailed, check_url, fetch, is_allowed
+from app.fetching import FetchFailed, Reply, check_receiver, check_url, fetch, is_allowed, post
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -169,3 +172,114 @@ async def test_what_is_no_short_document_fails(web: Web, answer: bytes) -> None:
     with pytest.raises(FetchFailed):
         await fetch(f"https://localhost:{web.port}/", bytes_max=10, networks=LOOPBACK)
     assert len(web.heads) == 1
+
+
+async def send(
+    url: str, *, networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK, seconds_max: float = 5
+) -> Reply:
+    return await post(
+        url,
+        body=b"{}",
+        headers={"Content-Type": "application/json"},
+        bytes_max=10,
+        seconds_max=seconds_max,
+        networks=networks,
+        authorities=httpx.create_ssl_context(),
+    )
+
+
+async def test_what_is_sent_goes_to_the_name_that_the_certificate_is_for(web: Web) -> None:
+    assert await send(f"https://localhost:{web.port}/x?y=1") == Reply(200, None, b"{}")
+    assert web.heads[0].startswith(b"POST /x?y=1 HTTP/1.1\r\n")
+    assert f"host: localhost:{web.port}".encode() in web.heads[0].lower()
+    with pytest.raises(FetchFailed, match="did not answer"):
+        await send(f"https://127.0.0.1:{web.port}/")
+    assert len(web.heads) == 1
+
+
+async def test_nothing_is_sent_to_an_authority_that_nobody_trusts(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    with pytest.raises(FetchFailed, match="did not answer"):
+        await send(f"https://localhost:{web.port}/")
+    assert web.heads == []
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "127.0.0.1", "2130706433", "0x7f.1", "0x7f000001", "017700000001", "[::1]", "[::ffff:7f00:1]"]
+)
+async def test_nothing_is_sent_inside_however_it_is_written(web: Web, host: str) -> None:
+    with pytest.raises(FetchFailed):
+        await send(f"https://{host}:{web.port}/", networks=())
+    assert web.heads == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1"])
+async def test_a_name_is_looked_at_when_it_is_called_and_not_only_when_it_is_typed(
+    web: Web, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    url = f"https://rebound.example:{web.port}/"
+    check_receiver(url, ())
+    asked = []
+
+    def rebound(*given: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(given[0])
+        return [(2, 1, 6, "", (address, web.port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    with pytest.raises(FetchFailed, match="not public"):
+        await send(url, networks=())
+    assert asked == ["rebound.example"]
+    assert web.heads == []
+
+
+async def test_what_is_dialled_is_what_was_looked_at(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([["127.0.0.1"], ["10.0.0.1"], ["10.0.0.1"]])
+    real = socket.getaddrinfo
+
+    def flips(host: str, port: int, *more: Any, **named: Any) -> Any:
+        if host != "localhost":
+            return real(host, port, *more, **named)
+        return [(2, 1, 6, "", (address, port)) for address in next(answers)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", flips)
+    assert (await send(f"https://localhost:{web.port}/")).status == 200
+    assert len(list(answers)) == 2, "asked once"
+
+
+async def test_a_resolver_that_hangs_keeps_nothing_waiting(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung, real = Event(), socket.getaddrinfo
+
+    def hangs(host: str, *more: Any, **named: Any) -> Any:
+        if host == "slow.example":
+            hung.wait(10)
+        return real(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hangs)
+    try:
+        slow = asyncio.create_task(send("https://slow.example/", seconds_max=0.5))
+        assert (await send(f"https://localhost:{web.port}/")).status == 200
+        with pytest.raises(FetchFailed, match="in time"):
+            await slow
+    finally:
+        hung.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply"),
+    [
+        (b"HTTP/1.1 302 Found\r\nLocation: https://localhost/\r\nContent-Length: 0\r\n\r\n", Reply(302, None, b"")),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\nRetry-After: 7\r\n\r\n", Reply(204, "7", b"")),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", Reply(200, None, b"abc")),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000, Reply(200, None, b"x" * 10)),
+    ],
+)
+async def test_any_answer_is_an_answer(web: Web, answer: bytes, reply: Reply) -> None:
+    web.answer = answer
+    assert await send(f"https://localhost:{web.port}/") == reply
+
+
+@pytest.mark.parametrize("answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 5_000 + b"\r\n"])
+async def test_what_is_no_answer_fails(web: Web, answer: bytes) -> None:
+    web.answer = answer
+    with pytest.raises(FetchFailed, match="did not answer"):
+        await send(f"https://localhost:{web.port}/")
