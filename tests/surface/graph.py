@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 from graphql import (
@@ -13,6 +15,8 @@ from graphql import (
     get_named_type,
     is_required_argument,
 )
+
+from tests.surface.surface import Operation, Surface
 
 MOVING = {"serverTime", "lastUsedAt"}
 """What may differ between two askings of the same thing."""
@@ -77,3 +81,38 @@ def arguments(one: GraphQLField, value_of: Any) -> str:
     """The arguments that a root field needs: `value_of(name)` gives each."""
     needed = [name for name, argument in one.args.items() if is_required_argument(argument)]
     return f"({', '.join(f'{name}: {value_of(name)}' for name in needed)})" if needed else ""
+
+
+def operations(surface: Surface) -> dict[Any, Operation]:
+    """Each operation of REST by the endpoint that answers it."""
+    from api.rest import ROUTERS
+
+    named = {str(one): one for one in surface.operations}
+    return {
+        route.endpoint: named[f"{next(iter(route.methods))} {route.path.replace(':path', '')}"]  # type: ignore[attr-defined]
+        for router in ROUTERS
+        for route in router.routes
+        if not route.path.startswith("/hooks")  # type: ignore[attr-defined]
+    }
+
+
+def probe(mutation: Any, operation: Operation, value_of: Callable[[str], str], body: Any) -> tuple[str, dict[str, Any]]:
+    """A mutation of what `value_of` a place gives, with the variables that it needs."""
+    values = {place.rpartition("{")[2].rstrip("}"): value_of(place) for place in operation.places}
+    parts = [f"{_camel(one)}: {json.dumps(values[one])}" for one in mutation.path if one in values]
+    variables: dict[str, Any] = {}
+    head = ""
+    if mutation.model is not None:
+        variables["input"] = {_camel(name): value for name, value in body.items()}
+        kind = schema().mutation_type.fields[mutation.name].args["input"].type  # type: ignore[union-attr]
+        head, parts = f"($input: {kind})", [*parts, "input: $input"]
+    given = f"({', '.join(parts)})" if parts else ""
+    return (
+        f"mutation Probe{head} {{ {mutation.name}{given} {{ __typename ... on Problem {{ code message }} }} }}",
+        variables,
+    )
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -195,30 +195,13 @@ async def test_no_mutation_reaches_another_tenants_things(
     ours: Prepared, theirs: Prepared, together: Together, stored: Callable[[Prepared], Awaitable[dict[str, str]]]
 ) -> None:
     from api.graphql.mutations import MUTATIONS
-    from api.rest import ROUTERS
 
-    before = await stored(ours)
-    named = {str(one): one for one in ours.surface.operations}
-    operations = {
-        route.endpoint: named[f"{next(iter(route.methods))} {route.path.replace(':path', '')}"]  # type: ignore[attr-defined]
-        for router in ROUTERS
-        for route in router.routes
-        if not route.path.startswith("/hooks")  # type: ignore[attr-defined]
-    }
+    before, operations = await stored(ours), graph.operations(ours.surface)
 
     async def call(name: str) -> list[str]:
         mutation = MUTATIONS[name]
         route = operations[mutation.endpoint]
-        values = {place.rpartition("{")[2].rstrip("}"): ours.value(place) for place in route.places}
-        parts = [f"{_camel(one)}: {json.dumps(values[one])}" for one in mutation.path if one in values]
-        variables: dict[str, Any] = {}
-        head = ""
-        if mutation.model is not None:
-            variables["input"] = _camels(theirs.json(route)) if route.takes_json else {}
-            kind = graph.schema().mutation_type.fields[name].args["input"].type  # type: ignore[union-attr]
-            head, parts = f"($input: {kind})", [*parts, "input: $input"]
-        arguments = f"({', '.join(parts)})" if parts else ""
-        query = f"mutation Probe{head} {{ {name}{arguments} {{ __typename ... on Problem {{ code message }} }} }}"
+        query, variables = graph.probe(mutation, route, ours.value, theirs.json(route) if route.takes_json else {})
         answer = await ask(theirs.http, theirs.boss.headers, query, **variables)
         data = (answer.json().get("data") or {}).get(name) or {}
         owned = any(ours.owns(place) for place in route.places)
@@ -232,15 +215,6 @@ async def test_no_mutation_reaches_another_tenants_things(
 
     expect_none(await together(call(name) for name in MUTATIONS))
     assert await stored(ours) == before
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
-
-
-def _camels(body: Any) -> Any:
-    return {_camel(name): value for name, value in body.items()} if isinstance(body, dict) else body
 
 
 @pytest.mark.parametrize(
