@@ -39,17 +39,16 @@ UNMAPPED_KEPT = 1_000  # in a row within an hour: more of them are kept without 
 RETRYABLE = ("unmapped", "ignored")
 NOT_USED = "It could not be used; it is kept and can be tried again."
 NOT_PROVEN = "It does not carry the secret of this source; nothing of it was used."
-POSITION = ":position"  # in the kept headers, after the manner of HTTP/2: where the events of the delivery stand
 
 # Sent again, a delivery is a duplicate, unless it had no effect before and has one now.
 _KEEP = """
 INSERT INTO hook_deliveries (tenant_id, id, source_id, dedupe_key, headers, content_type, body, result, because,
-                             incident_id, error, attempts)
-VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11, 1)
+                             incident_id, error, waiting_for, attempts)
+VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10, $11, $12, 1)
 ON CONFLICT ON CONSTRAINT hook_deliveries_once DO UPDATE SET
     id = excluded.id, received_at = excluded.received_at, headers = excluded.headers, result = excluded.result,
     because = excluded.because, incident_id = excluded.incident_id, error = excluded.error,
-    attempts = hook_deliveries.attempts + 1
+    waiting_for = excluded.waiting_for, attempts = hook_deliveries.attempts + 1
     WHERE hook_deliveries.result IN ('unmapped', 'ignored') AND excluded.result NOT IN ('unmapped', 'ignored')
 RETURNING {number} AS number
 """
@@ -102,7 +101,7 @@ class _Arrived(Struct):
     system: System
     id: UUID
     dedupe_key: str
-    position: int | None = None
+    positions: dict[str, int] = {}
     error: str | None = None
 
 
@@ -207,7 +206,7 @@ async def _read_and_act(db: Db, arrived: _Arrived) -> Outcome:
         return Outcome("unmapped", str(error))
     if delivery.delivery_id is not None:
         arrived.dedupe_key = f"id:{delivery.delivery_id}"[:DEDUPE_MAX]
-    arrived.position = delivery.position
+    arrived.positions = delivery.positions
     arrived.error = "; ".join(delivery.faults)[:ERROR_MAX] or None
     doing = Doing(
         source=arrived.source,
@@ -225,8 +224,9 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
     """Keep the delivery with its outcome. Raises Repeated when it has been kept before."""
     credentials = credential_headers(arrived.source.schemes or arrived.system.verify)
     headers: dict[str, Any] = dict(kept_headers(arrived.system, arrived.received, credentials))
-    if arrived.position is not None and outcome.result in ("created", "updated", "noted"):
-        headers[POSITION] = arrived.position
+    # One of many alerts says nothing of the order of those that the incident carries the id of.
+    if outcome.result in ("created", "updated", "noted") and not outcome.is_counted:
+        headers |= _places(arrived)
     body = arrived.received.body
     if outcome.result == "unmapped" and await db.value(
         _UNMAPPED_IN_A_ROW, db.tenant_id, arrived.source.id, UNMAPPED_KEPT
@@ -245,6 +245,7 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
         outcome.because,
         outcome.incident_id,
         arrived.error,
+        outcome.waiting_for,
     )
     if row is None:
         raise Repeated
@@ -258,11 +259,16 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
     )
 
 
+def _places(arrived: _Arrived) -> dict[str, int]:
+    """Where the events of the delivery stand, for the kept headers: after the manner of HTTP/2."""
+    return {f":{name}": position for name, position in arrived.positions.items()}
+
+
 async def _keep_unmapped(database: Database, arrived: _Arrived | None, reason: str, error: Exception) -> Receipt:
     """Keep a delivery whose effect failed and was rolled back."""
     if arrived is None:
         raise error
-    arrived.error, arrived.position = reason[:ERROR_MAX], None
+    arrived.error, arrived.positions = reason[:ERROR_MAX], {}
 
     async def work(db: Db) -> Receipt:
         return await _keep(db, arrived, Outcome("unmapped", "It could not be used; it is kept and can be tried again."))
@@ -322,10 +328,10 @@ async def retry_delivery(db: Db, principal: Principal, source_id: UUID, delivery
     await db.wall(None, None)
     outcome = await _read_and_act(db, arrived)
     await wall(db, principal)
-    headers = {**kept, POSITION: arrived.position} if arrived.position and outcome.result not in RETRYABLE else kept
+    headers = {**kept, **_places(arrived)} if outcome.result not in RETRYABLE else kept
     await db.execute(
         "UPDATE hook_deliveries SET result = $3, because = $4, incident_id = $5, error = $6, headers = $7::jsonb,"
-        " attempts = attempts + 1 WHERE tenant_id = $1 AND id = $2",
+        " waiting_for = $8, attempts = attempts + 1 WHERE tenant_id = $1 AND id = $2",
         db.tenant_id,
         delivery_id,
         outcome.result,
@@ -333,6 +339,7 @@ async def retry_delivery(db: Db, principal: Principal, source_id: UUID, delivery
         outcome.incident_id,
         arrived.error,
         orjson.dumps(headers).decode(),
+        outcome.waiting_for,
     )
     told = {"delivery_id": delivery_id, "result": outcome.result}
     await append(db, "source", source_id, "source.delivery_retried", told, actor=principal.actor)

@@ -5,14 +5,19 @@ from uuid import UUID
 
 from msgspec import Struct, structs
 
+from app.correlations import Counted, begin_correlation, count_alert, window_of
 from app.database import Db
 from app.incidents import ReferenceTaken, change_incident, find_by_reference, lock_reference, open_incident
 from app.sources import Source
+from app.unmapped_clients import note_unmapped
+from app.waiting_deliveries import find_waiting, settle_waiting
 from domain.changes import Change
-from domain.mappings import Delivery, SourceEvent
-from domain.source_events import Origin, Result, apply_event, known_playbook, report_of
+from domain.mappings import DESCRIBING, Delivery, SourceEvent
+from domain.source_events import Origin, Result, apply_event, count_event, known_playbook, report_of
 from domain.systems import System
 
+NOT_KNOWN = "No incident is known under this id; a later report still opens one, and then this counts."
+NEWER = "Something newer has been told already."
 STRENGTH: tuple[Result, ...] = ("created", "updated", "noted", "ignored")
 
 # What came before of this source about one incident, and whether a person has written its header.
@@ -21,12 +26,18 @@ SELECT (SELECT d.id FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.source_i
         AND d.result NOT IN ('unmapped', 'ignored')) AS same,
        (array_agg(d.id ORDER BY d.received_at DESC, d.id DESC))[1] AS last,
        max((d.headers ->> ':position')::bigint) AS position,
+       max((d.headers ->> ':described')::bigint) AS described,
        EXISTS (SELECT 1 FROM events e JOIN event_data t ON t.tenant_id = e.tenant_id AND t.stream = e.stream
                AND t.stream_id = e.stream_id AND t.seq = e.seq
                WHERE e.tenant_id = $1 AND e.stream = 'incident' AND e.stream_id = $3 AND e.actor_kind = 'person'
                AND e.kind = 'incident.edited'
                AND t.data -> 'fields' ?| ARRAY['title', 'summary', 'labels']) AS is_edited
 FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.incident_id = $3 AND d.source_id = $2
+"""
+_SAME = """
+SELECT close_asked IS NULL AND title = coalesce($3, title)
+   AND severity_hint IS NOT DISTINCT FROM coalesce($4, severity_hint)
+FROM incidents WHERE tenant_id = $1 AND id = $2
 """
 _FIND_CLIENT = """
 SELECT r.client_id FROM client_references r
@@ -46,12 +57,17 @@ class Repeated(Exception):
 
 
 class Outcome(Struct):
-    """What a delivery did, and why. `number` is that of the incident, where it is known already."""
+    """What a delivery did, and why. `number` is that of the incident, where it is known already.
+
+    `waiting_for` is the id of something unknown that it told of; `is_counted` says that it is one of many alerts.
+    """
 
     result: Result
     because: str
     incident_id: UUID | None = None
     number: str | None = None
+    waiting_for: str | None = None
+    is_counted: bool = False
 
 
 class Doing(Struct, kw_only=True):
@@ -67,10 +83,14 @@ class Doing(Struct, kw_only=True):
     @property
     def origin(self) -> Origin:
         """Where its events come from."""
+        return self.origin_of(self.delivery_id)
+
+    def origin_of(self, delivery_id: UUID) -> Origin:
+        """Where the events of another delivery of the same source come from."""
         defaults = self.source.defaults
         return Origin(
             source_id=self.source.id,
-            delivery_id=self.delivery_id,
+            delivery_id=delivery_id,
             system=self.system,
             instance=self.source.instance,
             labels=tuple(defaults.get("labels") or ()),
@@ -86,7 +106,9 @@ async def act(db: Db, doing: Doing, delivery: Delivery) -> Outcome:
     events = sorted(delivery.events, key=lambda event: event.external_id or "")
     if len(events) > 1:
         # All of them before anything else is locked: a counter taken in between would close a circle.
-        for name in [event.external_id for event in events if event.external_id is not None]:
+        names = [event.external_id for event in events if event.external_id is not None]
+        names += sorted(_lock_name(event.correlation) for event in events if event.correlation is not None)
+        for name in names:
             await lock_reference(db, doing.source.system, doing.source.instance, name)
     outcomes = [await _act_on(db, doing, event) for event in events]
     outcomes.sort(key=lambda outcome: STRENGTH.index(outcome.result))
@@ -112,15 +134,67 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         await lock_reference(db, source.system, source.instance, event.external_id)
         found = await find_by_reference(db, source.system, source.instance, event.external_id)
         if found is None and (event.action != "update" or not (event.title or event.summary)):
-            return Outcome("ignored", "No incident is known under this id; a later report still opens one.")
+            return Outcome("ignored", NOT_KNOWN, waiting_for=event.external_id)
     if found is None:
         try:
-            return await _open(db, doing, event)
+            return await _count_or_open(db, doing, event)
         except ReferenceTaken as taken:
             if taken.current is None:
                 raise  # the race was lost at the unique key, and the transaction with it
             found = UUID(str(taken.current["id"]))
     return await _change(db, doing, event, found)
+
+
+async def _count_or_open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
+    """Open an incident, unless an open one stands for alerts like this already."""
+    source, key = doing.source, event.correlation
+    if event.action != "open" or key is None or not window_of(source):
+        return await _open_with_waiting(db, doing, event)
+    if event.external_id is not None:
+        await lock_reference(db, source.system, source.instance, event.external_id)
+        if await find_by_reference(db, source.system, source.instance, event.external_id) is not None:
+            return await _open(db, doing, event)  # which finds it taken
+    await lock_reference(db, source.system, source.instance, _lock_name(key))
+    counted = await count_alert(db, source, key, doing.at)
+    if counted is None:
+        outcome = await _open_with_waiting(db, doing, event)
+        assert outcome.incident_id is not None
+        await begin_correlation(db, source, key, outcome.incident_id, doing.at)
+        return outcome
+    doing.has_written = True
+    if counted.is_told:
+        origin = doing.origin
+
+        def tell(change: Change) -> None:
+            count_event(change, event, origin, counted.alerts, counted.first_at)
+
+        await change_incident(db, source.principal, counted.incident_id, tell)
+    because = f"It is one of {counted.alerts} alike; they are counted."
+    return Outcome("noted", because, counted.incident_id, counted.number, is_counted=True)
+
+
+async def _open_with_waiting(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
+    """Open an incident, and let act what came too early, in the order in which it happened."""
+    outcome = await _open(db, doing, event)
+    if event.external_id is None or outcome.incident_id is None:
+        return outcome
+    for waiting in await find_waiting(db, doing.source, doing.system, event.external_id):
+        late = waiting.event
+        if late.action != "comment" and (late.position or 0) < (event.position or 0):
+            await settle_waiting(db, waiting, "ignored", NEWER, outcome.incident_id)
+            continue
+        said, origin = Outcome("noted", ""), doing.origin_of(waiting.delivery_id)
+
+        def apply(change: Change, late: SourceEvent = late, origin: Origin = origin, said: Outcome = said) -> None:
+            said.result, said.because = apply_event(change, late, origin, is_edited=False)
+
+        await change_incident(db, doing.source.principal, outcome.incident_id, apply)
+        await settle_waiting(db, waiting, said.result, f"It came first. {said.because}", outcome.incident_id)
+    return outcome
+
+
+def _lock_name(key: str) -> str:
+    return f"correlation\n{key}"
 
 
 async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
@@ -135,6 +209,10 @@ async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         report = structs.replace(report, suggestion={"slug": hint, "because": why})
     incident_id = await open_incident(db, principal, report)
     doing.has_written = True
+    if not clients or how:
+        named = event.client_ref or event.client_name
+        if named is not None:
+            await note_unmapped(db, doing.source.id, named, event.client_name, incident_id, doing.at)
     return Outcome("created", f"{event.because or f'{name} reported it.'} {how}".strip(), incident_id)
 
 
@@ -148,17 +226,39 @@ async def _change(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -
         doing.dedupe_key = f"{doing.dedupe_key}:{doing.delivery_id}"
     # A note that comes late is news all the same; a state that is old is not.
     newest = before["position"] if event.action != "comment" else None
-    if event.position is not None and newest is not None and event.position < newest:
-        return Outcome("ignored", "Something newer has been told already.", incident_id)
+    is_late = event.position is not None and newest is not None and event.position < newest
+    # What describes it better than all that was told before still does after a later end.
+    if is_late and (event.action not in DESCRIBING or (event.position or 0) < (before["described"] or 0)):
+        return Outcome("ignored", NEWER, incident_id)
+    counted = await _count_repetition(db, doing, event, incident_id)
+    if counted is not None and not counted.is_told:
+        because = f"It is the same as before, for the {counted.alerts}th time; it is counted."
+        return Outcome("noted", because, incident_id, counted.number)
     origin, said = doing.origin, Outcome("noted", "", incident_id)
 
     def apply(change: Change) -> None:
-        said.result, said.because = apply_event(change, event, origin, is_edited=before["is_edited"])
+        said.result, said.because = apply_event(change, event, origin, is_edited=before["is_edited"], is_late=is_late)
 
     doing.has_written = True
     record = await change_incident(db, doing.source.principal, incident_id, apply)
     said.number = record.incident.number
     return said
+
+
+async def _count_repetition(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -> Counted | None:
+    """Count an alert that fires again and says nothing new, None for any other event."""
+    source = doing.source
+    if event.action != "open" or event.external_id is None or event.facts or not window_of(source):
+        return None
+    same = await db.value(_SAME, db.tenant_id, incident_id, event.title, event.severity_hint)
+    if not same:
+        return None
+    doing.has_written = True
+    key = f"again\n{event.external_id}"
+    counted = await count_alert(db, source, key, doing.at)
+    if counted is None:
+        await begin_correlation(db, source, key, incident_id, doing.at)
+    return counted
 
 
 async def _clients(db: Db, source: Source, event: SourceEvent) -> tuple[list[UUID], str]:
@@ -175,6 +275,5 @@ async def _clients(db: Db, source: Source, event: SourceEvent) -> tuple[list[UUI
         found = await db.value(_FIND_CLIENT, db.tenant_id, source.system, instances, named[0])
         if found is not None:
             return [found], ""
-    if source.default_client_id is not None:
-        return [source.default_client_id], ""
-    return [], "The client it names is not known here." if named else ""
+    unknown = "The client it names is not known here." if named else ""
+    return ([source.default_client_id] if source.default_client_id is not None else []), unknown

@@ -26,6 +26,7 @@ TEXT_MAX = 20_000
 LIST_MAX = 50
 LABEL_MAX = 100
 FAULTS_MAX = 5
+DESCRIBING = ("open", "update")
 HANDSHAKE_MAX = 1_000
 EMPTY_DATES = (1, 1899, 1900, 1901, 1970)  # years by which systems say that there is no date
 EMPTY_WORDS = frozenset({"", "none", "null", "n/a", "undefined"})
@@ -66,6 +67,7 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
     created_at: datetime | None = None
     updated_at: datetime | None = None
     position: int | None = None
+    correlation: str | None = None
     sender: str | None = None
     labels: list[str] = field(default_factory=list)
     observables: list[str] = field(default_factory=list)
@@ -83,9 +85,14 @@ class Delivery(Struct, frozen=True, kw_only=True):
     faults: list[str]
 
     @property
-    def position(self) -> int | None:
-        """The newest position among its events."""
-        return max((e.position for e in self.events if e.position is not None), default=None)
+    def positions(self) -> dict[str, int]:
+        """The newest position among its events, and that among those that describe the thing. A note has its own time
+        and says nothing of the order of states."""
+        states = [one for one in self.events if one.action != "comment" and one.position is not None]
+        described = [one.position for one in states if one.action in DESCRIBING and one.position is not None]
+        found = [one.position for one in states if one.position is not None]
+        newest = {"position": max(found, default=None), "described": max(described, default=None)}
+        return {name: position for name, position in newest.items() if position is not None}
 
 
 def read_delivery(system: System, received: Received) -> Delivery:
@@ -192,6 +199,7 @@ def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
         created_at=created,
         updated_at=updated,
         position=values.position(updated),
+        correlation=values.line("correlation"),
         sender=values.line("sender"),
         labels=[SPACES.sub("-", label) for label in values.lines("labels", LABEL_MAX)],
         observables=values.lines("observables", LINE_MAX),

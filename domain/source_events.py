@@ -86,10 +86,13 @@ def usable_facts(facts: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return usable, refused
 
 
-def apply_event(change: Change, event: SourceEvent, origin: Origin, *, is_edited: bool) -> tuple[Result, str]:
+def apply_event(
+    change: Change, event: SourceEvent, origin: Origin, *, is_edited: bool, is_late: bool = False
+) -> tuple[Result, str]:
     """Let an event act on the incident that carries its reference; the result and why.
 
-    `is_edited` says that a person has edited the header. Never raises for what an event holds.
+    `is_edited` says that a person has edited the header, `is_late` that a newer state has been told already. Never
+    raises for what an event holds.
     """
     incident = change.record.incident
     name = origin.system.title
@@ -104,7 +107,12 @@ def apply_event(change: Change, event: SourceEvent, origin: Origin, *, is_edited
         return _ask_to_close(change, event, origin)
     text = _line(event, origin, changed)
     change.emit("note.added", text=text, performed_by=None, late_entry=False, **_told_by(event, origin))
-    if incident.close_asked is not None and event.action in ("open", "update") and event.status not in _ENDED:
+    if (
+        not is_late
+        and incident.close_asked is not None
+        and event.action in ("open", "update")
+        and event.status not in _ENDED
+    ):
         incident.close_asked = None
         change.emit("incident.close_withdrawn", system=origin.system.name, external_id=event.external_id)
         return "updated", f"{name} reports it as open again."
@@ -113,6 +121,19 @@ def apply_event(change: Change, event: SourceEvent, origin: Origin, *, is_edited
     if event.action == "open":
         return "noted", f"{name} reported it again."
     return "noted", "It is kept in the timeline."
+
+
+def count_event(change: Change, event: SourceEvent, origin: Origin, alerts: int, first_at: datetime) -> None:
+    """Tell of an alert that is one of many, without touching the header."""
+    since = first_at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    text = f"{origin.system.title} reports more of the same: {alerts} since {since}."
+    if event.title:
+        text = f"{text}\n\nThe last one: {event.title}"
+    told = {**_told_by(event, origin), "alerts": alerts}
+    if change.record.incident.status in CLOSED:
+        change.emit("source.event_after_end", text=text, **told)
+    else:
+        change.emit("note.added", text=text, performed_by=None, late_entry=False, **told)
 
 
 _ENDED = ("closed", "resolved")

@@ -55,6 +55,7 @@ FieldName = Literal[
     "created_at",
     "updated_at",
     "position",
+    "correlation",
     "sender",
     "labels",
     "observables",

@@ -172,6 +172,13 @@ PAGES: dict[str, Page] = {
             control_id="",
         ),
         _page("hookDeliveries", "HookDelivery", sources.list_deliveries, "What a source sent.", id="Source"),
+        _page(
+            "unmappedClients",
+            "UnmappedClient",
+            sources.list_unmapped_clients,
+            "Names of clients that mean nobody.",
+            id="Source",
+        ),
         _page("webhookEndpoints", "WebhookEndpoint", webhook_endpoints.list_endpoints, "Where events are sent."),
         _page(
             "webhookDeliveries",

@@ -183,6 +183,7 @@ TYPES: dict[str, GraphType] = {
         ),
         GraphType("identity", (identities.Identity,), "key.read", "A person as an identity provider knows them."),
         GraphType("source", (sources.Source,), "source.read", "A system that sends alerts."),
+        GraphType("unmapped_client", (sources.UnmappedClient,), "source.read", "A name of a client that means nobody."),
         GraphType("hook_delivery", (sources.HookDelivery,), "source.read", "What a source sent, and what came of it."),
         GraphType("webhook_endpoint", (webhook_endpoints.WebhookEndpoint,), "endpoint.read", "Where events are sent."),
         GraphType(

@@ -39,10 +39,15 @@ class DefaultsIn(In):
 
 
 class LimitsIn(In):
-    """Limits of a source. `sender` is the only organisation of the system that is listened to, as the system names it
-    (its company, workspace or account); `per_minute` is how many deliveries are taken."""
+    """Limits of a source.
+
+    `sender` is the only organisation of the system that is listened to, as the system names it (its company, workspace
+    or account); `per_minute` is how many deliveries are taken. Alerts to which the mapping gives one `correlation` are
+    counted with one incident while each follows the last within `correlation_seconds` (an hour; 0 counts none).
+    """
 
     sender: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    correlation_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
     per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
@@ -148,6 +153,25 @@ class DeliveriesPage(Out):
     next_cursor: str | None
 
 
+class UnmappedClient(Out):
+    """A name by which a source calls a client. `incidents` counts those it was named in, `incident_id` is the last."""
+
+    id: UUID
+    external_id: str
+    name: str | None
+    incident_id: UUID | None
+    incidents: int
+    first_at: datetime
+    last_at: datetime
+
+
+class UnmappedClientsPage(Out):
+    """One page of names, the oldest first."""
+
+    items: list[UnmappedClient]
+    next_cursor: str | None
+
+
 @routes.get("/sources", summary="List sources", **declares("source.read", answer=SourcesPage))
 async def list_sources(
     call: Call,
@@ -213,6 +237,22 @@ async def rotate(call: Call, id: UUID, given: RotationIn) -> Response:
         return await shown(db, principal, "source", Source, id, more=_address(call, token))
 
     return await call.write("source.write", work)
+
+
+@routes.get(
+    "/sources/{id}/unmapped-clients",
+    summary="List clients without a meaning",
+    **declares("source.read", answer=UnmappedClientsPage),
+)
+async def list_unmapped_clients(
+    call: Call, id: UUID, cursor: str | None = None, limit: Annotated[int, Query(ge=1, le=200)] = 50
+) -> Response:
+    """Names by which a source calls clients, and of which nobody has said whom they mean. A name leaves the list when
+    the source's `client_map` or a reference of a client has it."""
+    filters, parent = {"source": id, "is_open": True}, ("source", Source, id)
+    return await listed(
+        call, "source.read", "unmapped_client", UnmappedClient, filters, cursor=cursor, limit=limit, parent=parent
+    )
 
 
 @routes.get("/sources/{id}/deliveries", summary="List deliveries", **declares("source.read", answer=DeliveriesPage))

@@ -116,6 +116,26 @@ declare(
 
 declare(
     Noun(
+        name="unmapped_client",
+        table="unmapped_clients",
+        fields=plain("id external_id name incident_id incidents") | instants("first_at last_at"),
+        filters={
+            "source": Filter("{t}.source_id = {v}::uuid"),
+            # What has been given a meaning since is no work any more.
+            "is_open": Filter(
+                "{v}::boolean = not exists (select 1 from sources s where s.tenant_id = {t}.tenant_id"
+                " and s.id = {t}.source_id and (s.client_map ? {t}.external_id"
+                " or exists (select 1 from client_references r where r.tenant_id = s.tenant_id"
+                " and r.system = s.system and r.instance in (s.instance, '-') and r.external_id = {t}.external_id)))"
+            ),
+        },
+        sorts={"first_at": Sort("{t}.first_at", "timestamptz")},
+        sort="first_at",
+    )
+)
+
+declare(
+    Noun(
         name="webhook_endpoint",
         table="webhook_endpoints",
         fields=plain(

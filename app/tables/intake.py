@@ -55,6 +55,7 @@ class HookDelivery(SQLModel, table=True):
         one_of("result", "created", "updated", "noted", "duplicate", "ignored", "unmapped"),
         index("hook_deliveries_by_receipt", "source_id", "received_at"),
         index("hook_deliveries_of", "incident_id", where="incident_id IS NOT NULL"),
+        index("hook_deliveries_waiting", "source_id", "waiting_for", where="waiting_for IS NOT NULL"),
     )
 
     tenant_id: UUID = columns.tenant()
@@ -70,6 +71,43 @@ class HookDelivery(SQLModel, table=True):
     incident_id: UUID | None
     error: str | None = columns.text()
     attempts: int = columns.number(0)
+    waiting_for: str | None = columns.text()  # an external id that no incident carries yet
+
+
+class Correlation(SQLModel, table=True):
+    """How many alerts of one cause an incident stands for."""
+
+    __tablename__ = "correlations"
+    __table_args__ = (belongs_to("sources", "source_id"), belongs_to("incidents", "incident_id"))
+
+    tenant_id: UUID = columns.tenant()
+    source_id: UUID = columns.key()
+    key: str = Field(primary_key=True, sa_type=Text)
+    incident_id: UUID
+    alerts: int
+    first_at: datetime
+    last_at: datetime
+
+
+class UnmappedClient(SQLModel, table=True):
+    """A name by which a source calls a client, and of which nobody has said whom it means."""
+
+    __tablename__ = "unmapped_clients"
+    __table_args__ = (
+        belongs_to("sources", "source_id"),
+        belongs_to("incidents", "incident_id"),
+        unique("unmapped_clients_once", "source_id", "external_id"),
+    )
+
+    tenant_id: UUID = columns.tenant()
+    id: UUID = columns.key()
+    source_id: UUID
+    external_id: str = columns.text()
+    name: str | None = columns.text()
+    incident_id: UUID | None
+    incidents: int
+    first_at: datetime
+    last_at: datetime
 
 
 class IdempotencyKey(SQLModel, table=True):

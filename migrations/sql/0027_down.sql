@@ -1,0 +1,2 @@
+DROP TABLE unmapped_clients, correlations;
+ALTER TABLE hook_deliveries DROP COLUMN waiting_for;
