@@ -21,6 +21,7 @@ from api.rest import (
     clients,
     controls,
     erasures,
+    exceptions,
     identities,
     identity_providers,
     incident_metrics,
@@ -171,6 +172,7 @@ PAGES: dict[str, Page] = {
             "What was expected of a control in a period, whatever became of it.",
             control_id="",
         ),
+        _page("auditExceptions", "AuditException", exceptions.page, "Deviations and late reviews, oldest first."),
         _page("hookDeliveries", "HookDelivery", sources.list_deliveries, "What a source sent.", id="Source"),
         _page(
             "unmappedClients",

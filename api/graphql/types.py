@@ -143,6 +143,12 @@ TYPES: dict[str, GraphType] = {
         GraphType("link", (links.Link,), "incident.read", "A link to another incident."),
         GraphType("signature", (sign_off.Signature,), "incident.read", "A signature under the record."),
         GraphType("exception", (exceptions.ExceptionEntry,), "incident.read", "A deviation that an auditor will see."),
+        GraphType(
+            "audit_exception",
+            (exceptions.AuditException,),
+            "audit.read",
+            "A deviation of an incident or a late review.",
+        ),
         GraphType("timeline_event", (timeline.TimelineEvent,), "timeline.read", "One event of the timeline."),
         GraphType(
             "control_occurrence",

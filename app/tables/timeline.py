@@ -32,6 +32,7 @@ class Event(SQLModel, table=True):
         CheckConstraint("seq > 0", name="seq_from_one"),
         index("events_by_record", "recorded_at"),
         index("events_by_transaction", "written_in"),
+        index("events_of_late_reviews", "occurred_at", where="kind IN ('risk.review_late', 'tool.review_overdue')"),
     )
 
     tenant_id: UUID = columns.tenant()

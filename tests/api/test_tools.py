@@ -262,7 +262,7 @@ async def test_a_late_review_is_announced_once(
     await decided(http, tool, "conditional")
     later = datetime.now(UTC) + timedelta(days=400)
     worker = Worker(database, settings, clock=lambda: later)
-    assert await worker.work_for(tenant.tenant_id) == 1
+    assert await worker.work_for(tenant.tenant_id) >= 1  # reviews of risks fall due by then as well
     read = await ok(http, "GET", f"/v1/tools/{tool['id']}")
     assert read["review_overdue_at"] is not None
     assert await worker.work_for(tenant.tenant_id) == 0
