@@ -18,6 +18,7 @@ from app.ids import new_id
 from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Claim, Vault, new_hook_token
+from app.source_silence import expect
 from domain.actors import Actor
 from domain.refusals import InputError, Invalid, NotFound
 from domain.signatures import Scheme, Sns, UrlOnly, check_secret
@@ -158,6 +159,8 @@ async def create_source(db: Db, principal: Principal, given: Mapping[str, Any], 
     }
     told = Written("service_account", "service_account.created")
     await insert_row(db, "service_accounts", account, told, actor=principal.actor, at=now)
+    if (seconds := row["limits"].get("expected_seconds")) is not None:
+        await expect(db, source_id, seconds, now)
     return source_id, token.text
 
 
@@ -176,6 +179,9 @@ async def change_source(
     whole = {**changes, "version": before["version"] + 1, "updated_at": now}
     told = Written("source", "source.changed", fields=sorted(changes))
     await update_row(db, "sources", source_id, whole, told, actor=principal.actor, at=now)
+    seconds = {**before, **changes}["limits"].get("expected_seconds")
+    if seconds is not None and {"limits", "status"} & changes.keys():
+        await expect(db, source_id, seconds, now)
 
 
 async def rotate_source(

@@ -29,6 +29,8 @@ from app.risk_reviews import KIND as RISK_REVIEW
 from app.risk_reviews import announce_late_reviews
 from app.secrets import vault_of
 from app.settings import Settings
+from app.source_silence import KIND as SILENCE
+from app.source_silence import announce_silence
 from app.tool_entries import REVIEW, announce_review
 
 POLL_SECONDS = 5.0
@@ -72,6 +74,7 @@ class Worker:
             REEVALUATE: reevaluate,
             REVIEW: announce_review,
             RISK_REVIEW: announce_late_reviews,
+            SILENCE: announce_silence,
             SWEEP: lambda database, claim: sweep_claimed(database, claim, self._store),
             **(kinds or {}),
         }

@@ -44,10 +44,12 @@ class LimitsIn(In):
     `sender` is the only organisation of the system that is listened to, as the system names it (its company, workspace
     or account); `per_minute` is how many deliveries are taken. Alerts to which the mapping gives one `correlation` are
     counted with one incident while each follows the last within `correlation_seconds` (an hour; 0 counts none).
+    A source from which nothing has come for `expected_seconds` is told of by the event `source.silent`.
     """
 
     sender: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     correlation_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
+    expected_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] | None = None
     per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
@@ -89,7 +91,10 @@ class RotationIn(In):
 
 
 class Source(Out):
-    """A source. Its secret and the token of its address are never shown again."""
+    """A source. Its secret and the token of its address are never shown again.
+
+    `silent_since` is when it was last heard, where it should have spoken since.
+    """
 
     id: UUID
     version: int
@@ -105,6 +110,7 @@ class Source(Out):
     client_map: JsonObject
     limits: JsonObject
     status: str
+    silent_since: datetime | None
     created_by: UUID | None
     created_at: datetime
     updated_at: datetime

@@ -88,7 +88,7 @@ declare(
         fields=plain(
             "id version name system instance mapping defaults default_client_id client_map limits status created_by"
         )
-        | instants("created_at updated_at previous_secret_until")
+        | instants("created_at updated_at previous_secret_until silent_since")
         | {"has_secret": Field("({t}.secret is not null)"), "scheme": Field("{t}.scheme")},
         filters={"system": Filter("{t}.system = {v}::text"), "status": Filter("{t}.status = {v}::text")},
         sorts={"created_at": Sort("{t}.created_at", "timestamptz")},

@@ -42,6 +42,7 @@ class Source(SQLModel, table=True):
     created_by: UUID | None
     created_at: datetime = columns.now()
     updated_at: datetime = columns.now()
+    silent_since: datetime | None
 
 
 class HookDelivery(SQLModel, table=True):
