@@ -23,6 +23,7 @@ from api.graphql.documents import Refused, document_of
 from api.graphql.feeds import FEEDS, BoardFeed, Feed, IncidentFeed, Work
 from api.graphql.followed import Followed, followed
 from api.graphql.schema import schema
+from api.graphql.trusted import text_to_run
 from app.authentication import Principal, Unauthenticated, authenticate, wall
 from app.database import DatabaseAway, Db
 from app.following import Listener, Mark, heads_of, mark_now, moved_since
@@ -99,7 +100,9 @@ class Live:
 
             async def begin(db: Db, by: Principal) -> tuple[bytes, int]:
                 nonlocal key, feed
-                document = document_of(text, schema()._schema)
+                settings = self.keeper.settings
+                only, folder = settings.graphql_trusted_only, settings.graphql_operations
+                document = document_of(text_to_run(text, None, folder, trusted_only=only), schema()._schema)
                 given = coerced(document, variables, by)
                 if document.kind is not OperationType.SUBSCRIPTION:
                     raise Refused([GraphQLError(OTHERS, extensions={"code": "use-http"})])

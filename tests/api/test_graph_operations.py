@@ -14,6 +14,7 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from app.settings import Settings
 from tests.conftest import serving
 from tests.people import report
+from tests.sockets import BOARD, console
 from tests.surface import graph
 
 FOLDER = Path(__file__).resolve().parents[2] / "openapi" / "operations"
@@ -122,3 +123,10 @@ async def test_only_trusted_documents_are_run_where_nothing_else_may(
         assert (await door.post("/graphql", json={"query": mutation})).json()["data"] is None
         for body in ({"query": SCREENS["duties"].read_text()}, {"documentId": f"sha256:{id_of(SCREENS['duties'])}"}):
             assert "errors" not in (await door.post("/graphql", json=body)).json()
+
+
+async def test_nothing_else_is_followed_over_a_socket_either(strict: str, tenant: Any) -> None:
+    async with console(strict, tenant.key) as live:
+        await live.subscribe(BOARD % "")
+        message = await live.hear()
+        assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "untrusted-document")
