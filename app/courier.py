@@ -9,9 +9,10 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
@@ -43,14 +44,16 @@ from domain.webhook_endpoints import message, passes
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
 PAUSE_SECONDS = 0.02  # between two looks
-LANES_AT_ONCE = 64
+LANES_AT_ONCE = 256  # on their way; with 8 of an endpoint, thirty that are silent leave room for the others
 LANES_OF_ENDPOINT = 8
+CONNECTIONS_AT_ONCE = 4  # to the database: who calls us needs the others
 IN_A_ROW_MAX = 50  # deliveries of one lane before others get a turn
 ATTEMPT_SECONDS_MAX = 15.0  # from looking up the name to the last byte that is read
 ANSWER_BYTES_MAX = 16_384
 EXCERPT_MAX = 200  # characters of an answer that are shown
 BODY_BYTES_MAX = 256 * 1024
 USER_AGENT = "Holdfast-Webhooks/1"
+Found = TypeVar("Found")
 log = structlog.get_logger("holdfast.courier")
 
 
@@ -70,6 +73,7 @@ class Courier:
         self._authorities: ssl.SSLContext | None = None
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(CONNECTIONS_AT_ONCE)
         self._in_hand: Counter[UUID] = Counter()
         self._failing: set[UUID] = set()
 
@@ -97,7 +101,8 @@ class Courier:
             if not started and not self._tasks:
                 break
             done += started
-            await asyncio.gather(*self._tasks)
+            if self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         return done
 
     async def _look(self) -> bool:
@@ -149,22 +154,27 @@ class Courier:
 
     async def _work(self, lane: Lane) -> None:
         for _ in range(IN_A_ROW_MAX):
-            delivery = await next_delivery(self.database, lane)
+            delivery = await self._in_turn(next_delivery(self.database, lane))
             if delivery is None:
-                await leave(self.database, lane, self._clock())
+                await self._in_turn(leave(self.database, lane, self._clock()))
                 return
             if delivery.status != "active":
-                await park(self.database, lane)
+                await self._in_turn(park(self.database, lane))
                 return
             outcome = await self._attempt(lane, delivery)
             (self._failing.add if outcome.error else self._failing.discard)(lane.endpoint_id)
-            if not await record_outcome(self.database, lane, delivery, outcome, self._clock()) or self._stopping:
+            recorded = record_outcome(self.database, lane, delivery, outcome, self._clock())
+            if not await self._in_turn(recorded) or self._stopping:
                 break
         else:
-            await move(self.database, lane, self._clock())
+            await self._in_turn(move(self.database, lane, self._clock()))
             return
         if self._stopping and outcome.again_at is None:
-            await move(self.database, lane, self._clock())
+            await self._in_turn(move(self.database, lane, self._clock()))
+
+    async def _in_turn(self, work: Coroutine[Any, Any, Found]) -> Found:
+        async with self._turns:
+            return await work
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> Outcome:
         """Send one delivery, unless it is kept back."""

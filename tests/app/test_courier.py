@@ -300,17 +300,19 @@ async def test_a_dripping_receiver_is_cut_as_a_whole_and_others_do_not_wait(
 
     async with receiving() as slow:
         slow.behave = drip
-        endpoint = await add(http, slow)
+        endpoint, *_ = [await add(http, slow) for _ in range(8)]
         await add(http, receiver)
         for number in range(12):
             await report(http, title=f"Incident {number}")
         began = time.monotonic()
-        running = asyncio.create_task(courier().work_for(tenant.tenant_id))
+        sending = courier()
+        running = asyncio.create_task(sending.work_for(tenant.tenant_id))
         while len({event["stream_id"] for event in receiver.events}) < 12:
             assert time.monotonic() - began < 10
             await asyncio.sleep(0.01)
         healthy = time.monotonic() - began
-        await running
+        sending.stop()
+        await asyncio.gather(running, *sending._tasks)
         assert healthy < 3
         errors = {one["error"] for one in await deliveries(http, endpoint) if one["attempts"]}
         assert errors == {"it did not answer in time."}
