@@ -55,7 +55,7 @@ class Happened:
     action_id: str | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Up to where a tenant was looked through. `told` are the heads that the last look found: it overlaps the next."""
 
@@ -74,13 +74,12 @@ async def mark_now(db: Db) -> Mark:
     return Mark(await db.value(_NOW))
 
 
-async def moved_since(db: Db, mark: Mark) -> set[UUID] | None:
-    """The incidents with new events since the mark, which moves on. None for more than can be told one by one."""
+async def moved_since(db: Db, mark: Mark) -> tuple[Mark, set[UUID] | None]:
+    """The mark to look on from, and the incidents with new events; None for more than can be told one by one."""
     rows = await db.fetch(_MOVED, db.tenant_id, mark.transaction, KEPT_AT_MOST + 1)
     found = {row["stream_id"]: row["seq"] for row in rows if row["stream_id"] is not None}
     moved = {one for one, seq in found.items() if mark.told.get(one) != seq}
-    mark.transaction, mark.told = rows[0]["mark"], found
-    return None if len(found) > KEPT_AT_MOST else moved
+    return Mark(rows[0]["mark"], found), None if len(found) > KEPT_AT_MOST else moved
 
 
 async def events_after(db: Db, incident: UUID, seq: int, limit: int) -> list[Happened]:

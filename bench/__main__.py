@@ -11,14 +11,26 @@ import asyncpg
 import uvloop
 from rich.console import Console
 
-from bench import boards, duties, measures, populations, table
+from bench import boards, duties, measures, populations, sockets, table
 from bench.figures import Comparison, Figure
 from bench.machine import facts
 from bench.rig import DATABASE, Rig
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 BUSY = 0.85  # share of a core from which a server counts as its own limit
-SECTIONS = ("starts", "duties", "graph", "ratios", "crowd", "statements", "lists", "populations", "memory", "idle")
+SECTIONS = (
+    "starts",
+    "duties",
+    "graph",
+    "ratios",
+    "crowd",
+    "statements",
+    "lists",
+    "populations",
+    "sockets",
+    "memory",
+    "idle",
+)
 
 
 class Run:
@@ -107,6 +119,10 @@ class Run:
         if self.wants("populations"):
             with self._busy(f"Preparing {self.chosen.occurrences:,} control occurrences, then reading pages of them"):
                 async for figure in populations.populations(rig, seconds / 2, many=self.chosen.occurrences):
+                    self.add(figure)
+        if self.wants("sockets"):
+            with self._busy(f"Opening {sockets.SOCKETS:,} sockets"):
+                for figure in await sockets.sockets(rig):
                     self.add(figure)
         if self.wants("memory"):
             self.add(measures.memory(rig))

@@ -241,12 +241,17 @@ class BoardFeed(Feed):
             self._moved.clear()
             self._too_many = False
             self._keep(self.head + 1, RESYNC)
+            self._tell_news()
         while some := list(self._moved)[:INCIDENTS_AT_ONCE]:
-            messages = await self._changed(some)
-            self._moved -= set(some)
+            self._moved.difference_update(some)  # before the read: what moves meanwhile is read again
+            try:
+                messages = await self._changed(some)
+            except BaseException:
+                self._moved.update(some)
+                raise
             for message in messages:
                 self._keep(self.head + 1, message)
-        self._tell_news()
+            self._tell_news()
 
     async def _missed(self, place: int) -> AsyncIterator[tuple[int, bytes]]:
         assert self.head is not None
@@ -264,7 +269,9 @@ class BoardFeed(Feed):
                 found = await read_slice(db, "incident", part.shape, filters, by, self._door.vault, limit=limit)
                 for at, text in zip(found.positions, found.items, strict=True):
                     rows[UUID(at.id)] = show_offers(text, by.roles, by.person_id, part.telling)
-            seen = [row["id"] for row in await db.fetch(SEEN, db.tenant_id, incidents)]
+            seen = list(rows)
+            if len(rows) < len(incidents):  # some do not pass the filter, or are none of the caller's
+                seen = [row["id"] for row in await db.fetch(SEEN, db.tenant_id, incidents)]
             return [{"resync": False, "incidentId": f"Incident:{one}", "incident": rows.get(one)} for one in seen]
 
         found: list[Message] = await self._door.within(self._request, work)

@@ -154,14 +154,13 @@ class Live:
 
     async def _look(self, tenant: UUID, feeds: list[Feed]) -> None:
         """See what moved at a tenant. Ids and sequence numbers alone are read here, and they stay here."""
-        incidents = [feed for feed in feeds if isinstance(feed, IncidentFeed) and feed.head is not None]
-        boards = [feed for feed in feeds if isinstance(feed, BoardFeed) and feed.head is not None]
-        mark = self._marks.get(tenant) if boards else None
+        incidents = [feed for feed in feeds if isinstance(feed, IncidentFeed) and feed.incident is not None]
+        mark = self._marks.get(tenant)
         try:
             async with self._at_once, self.keeper.database.transaction(tenant, read_only=True) as db:
                 watched = {feed.incident for feed in incidents if feed.incident is not None}
                 heads = await heads_of(db, watched) if watched else {}
-                moved = await moved_since(db, mark) if mark is not None else set()
+                later, moved = await moved_since(db, mark) if mark is not None else (None, set[UUID]())
         except DatabaseAway as away:
             log.warning("database away", error=type(away).__name__)
             return
@@ -169,10 +168,14 @@ class Live:
             log.error("look failed", error=type(error).__name__)
             return
         for feed in incidents:
-            if feed.incident is not None and heads.get(feed.incident, 0) > (feed.head or 0):
+            if feed.head is not None and feed.incident is not None and heads.get(feed.incident, 0) > feed.head:
                 feed.poke()
-        for board in boards:
-            board.moved(moved)
+        if later is not None and self._marks.get(tenant) is mark:
+            self._marks[tenant] = later
+        # Those that began while we looked, too: the mark has moved past what they were to be told.
+        for key, board in list(self._feeds.items()):
+            if key[0] == tenant and isinstance(board, BoardFeed) and board.head is not None:
+                board.moved(moved)
 
     # -- credentials ---------------------------------------------------------------------------------------------------
 

@@ -175,6 +175,32 @@ async def test_a_write_that_commits_late_is_not_skipped(
         assert (await live.told())["incidentId"] == f"Incident:{late['id']}"
 
 
+async def test_a_board_ends_with_the_last_state_of_everything(
+    http: httpx.AsyncClient, server: str, other_server: str, tenant: Any
+) -> None:
+    made = [await report(http) for _ in range(8)]
+
+    async def edit(incident: dict[str, Any]) -> int:
+        for number in range(8):
+            url = f"/v1/incidents/{incident['id']}"
+            answer = await http.patch(url, json={"labels": [f"label-{number}"]})
+            assert answer.status_code == 200, answer.text
+        found: int = answer.json()["version"]
+        return found
+
+    async with console(server, tenant.key) as one, console(other_server, tenant.key) as two:
+        for live in (one, two):
+            await live.subscribe(BOARD % "incident { number version }")
+            assert (await live.told())["resync"]
+        last = dict(zip([each["number"] for each in made], await asyncio.gather(*map(edit, made)), strict=True))
+        for live in (one, two):
+            found: dict[str, int] = {}
+            while found != last:
+                told = (await live.told())["incident"]
+                assert told["version"] >= found.get(told["number"], 0)
+                found[told["number"]] = told["version"]
+
+
 # -- who is told -------------------------------------------------------------------------------------------------------
 
 
