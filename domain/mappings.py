@@ -68,6 +68,7 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
     updated_at: datetime | None = None
     position: int | None = None
     correlation: str | None = None
+    author: str | None = None
     sender: str | None = None
     labels: list[str] = field(default_factory=list)
     observables: list[str] = field(default_factory=list)
@@ -200,6 +201,7 @@ def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
         updated_at=updated,
         position=values.position(updated),
         correlation=values.line("correlation"),
+        author=values.line("author"),
         sender=values.line("sender"),
         labels=[SPACES.sub("-", label) for label in values.lines("labels", LABEL_MAX)],
         observables=values.lines("observables", LINE_MAX),

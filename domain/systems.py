@@ -56,6 +56,7 @@ FieldName = Literal[
     "updated_at",
     "position",
     "correlation",
+    "author",
     "sender",
     "labels",
     "observables",

@@ -44,11 +44,13 @@ class LimitsIn(In):
     `sender` is the only organisation of the system that is listened to, as the system names it (its company, workspace
     or account); `per_minute` is how many deliveries are taken. Alerts to which the mapping gives one `correlation` are
     counted with one incident while each follows the last within `correlation_seconds` (an hour; 0 counts none).
+    What `own_authors` did, the accounts under which we write there, is our own doing and has no effect here.
     A source from which nothing has come for `expected_seconds` is told of by the event `source.silent`.
     """
 
     sender: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
     correlation_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] | None = None
+    own_authors: Annotated[list[Word], Field(max_length=20)] | None = None
     expected_seconds: Annotated[int, Field(ge=60, le=90 * 86_400)] | None = None
     per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 

@@ -127,6 +127,20 @@ async def test_an_alert_that_fires_on_and_on_is_counted(http: httpx.AsyncClient,
     assert worse["result"] == "updated"
 
 
+async def test_our_own_note_comes_back_and_changes_nothing(http: httpx.AsyncClient, add: Any) -> None:
+    first = await add()
+    second = await add(name="Second", instance=first.id, limits={"own_authors": ["holdfast-api"]})
+    told = await first.tell(TRIGGER)
+    path = f"/v1/incidents/{told['incident']['id']}"
+    before = (await http.get(path)).json()
+    echo = {**NOTE, "note": "INC-1001 was opened.", "author": {"id": "holdfast-api"}}
+    assert (await second.tell(echo))["because"] == "It is our own doing, which comes back."
+    assert (await second.tell({**TRIGGER, "dedup_key": "other", "author": "holdfast-api"}))["result"] == "ignored"
+    assert {**(await http.get(path)).json(), "server_time": None} == {**before, "server_time": None}
+    assert (await second.tell({**NOTE, "author": {"id": "somebody"}}))["incident"] == told["incident"]
+    assert len((await http.get("/v1/incidents")).json()["items"]) == 1
+
+
 async def test_names_without_a_meaning_wait_for_people(http: httpx.AsyncClient, add: Any) -> None:
     client = (await http.post("/v1/clients", json={"name": "Example Client Ltd"})).json()
     everybody = (await http.post("/v1/clients", json={"name": "Not known yet"})).json()
