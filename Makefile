@@ -75,6 +75,8 @@ check: setup ## Format, lint, types, import layers, schema drift; migration drif
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m app.cli export-schemas --check
+	@last=$$(git describe --tags --abbrev=0 2>/dev/null || true); \
+	  [ -z "$$last" ] || git show $$last:openapi/schema.graphql | $(BIN)/python -m api.graphql.breaking
 
 format: setup ## Format and apply safe fixes
 	$(BIN)/ruff format .
