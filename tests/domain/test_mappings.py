@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -293,3 +294,34 @@ def test_two_bodies_have_two_names() -> None:
     assert content_key(one) != content_key(other)
     assert content_key(one) == content_key(Received(body=b"{}", headers={"x": "y"}))
     assert content_key(one) != content_key(Received(body=b"{}", headers={}, query={"a": "b"}))
+
+
+@pytest.mark.parametrize("name", system_names())
+def test_no_mutated_body_breaks_the_reading_of_a_system(name: str) -> None:
+    random = Random(name)
+    values: list[Any] = [None, [], {}, "", "x" * 70_000, 0, -1, 1.5, True, "\u202e", {"a": {"b": [1]}}, [[["x"]]]]
+
+    def mutated(value: Any, depth: int = 0) -> Any:
+        if depth and random.random() < 0.12:
+            return random.choice(values)
+        if isinstance(value, dict):
+            return {key: mutated(item, depth + 1) for key, item in value.items() if random.random() > 0.05}
+        if isinstance(value, list):
+            return [mutated(item, depth + 1) for item in value] * random.choice([1, 1, 1, 0, 3])
+        return value
+
+    readable = 0
+    entries = json.loads((PAYLOADS / f"{name}.json").read_text(encoding="utf-8"))
+    for _ in range(60):
+        entry = random.choice(entries)
+        received = delivery(entry)
+        if isinstance(entry["body"], dict) and not entry["raw_body"].startswith(("payload", "token")):
+            raw = json.dumps(mutated(entry["body"])).encode()
+            received = Received(body=raw, headers=received.headers, query=received.query)
+        try:
+            events = read_delivery(system_of(name), received).events
+        except Unmappable:
+            continue
+        readable += 1
+        assert all(len(event.title or "") <= 200 and len(event.summary or "") <= 20_000 for event in events)
+    assert readable
