@@ -7,7 +7,7 @@ for all its followers. Credentials of open sockets are looked at again every few
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -23,7 +23,6 @@ from api.graphql.documents import Refused, document_of
 from api.graphql.feeds import FEEDS, BoardFeed, Feed, IncidentFeed, Work
 from api.graphql.followed import Followed, followed
 from api.graphql.schema import schema
-from api.graphql.trusted import text_to_run
 from app.authentication import Principal, Unauthenticated, authenticate, wall
 from app.database import DatabaseAway, Db
 from app.following import Listener, Mark, heads_of, mark_now, moved_since
@@ -92,17 +91,20 @@ class Live:
         async with self._at_once:
             return await self.keeper.database.run(claim.tenant_id, begun, read_only=True)
 
-    async def follow(self, request: Request, text: str, variables: dict[str, Any]) -> AsyncGenerator[bytes, None]:
-        """The messages of a subscription, each as the text of a result. Raises Refused and Refusal."""
+    async def follow(
+        self, request: Request, find: Callable[[], str], variables: dict[str, Any]
+    ) -> AsyncGenerator[bytes, None]:
+        """The messages of a subscription, each as the text of a result. Raises Refused and Refusal.
+
+        `find` gives the document, or raises Refused, once the caller is known.
+        """
         follower, key, feed = object(), tuple[Any, ...](), None
         call = GraphCall(request)
         try:
 
             async def begin(db: Db, by: Principal) -> tuple[bytes, int]:
                 nonlocal key, feed
-                settings = self.keeper.settings
-                only, folder = settings.graphql_trusted_only, settings.graphql_operations
-                document = document_of(text_to_run(text, None, folder, trusted_only=only), schema()._schema)
+                document = document_of(find(), schema()._schema)
                 given = coerced(document, variables, by)
                 if document.kind is not OperationType.SUBSCRIPTION:
                     raise Refused([GraphQLError(OTHERS, extensions={"code": "use-http"})])

@@ -10,6 +10,7 @@ from api.fields import In, JsonObject, Out
 from api.graphql.answering import answer
 from api.graphql.trusted import text_to_run
 from api.routing import declares, router
+from app.settings import Settings
 
 routes = router("Graph", prefix="")
 DocumentId = Annotated[str, StringConstraints(pattern=r"^(sha256:)?[0-9a-fA-F]{64}$")]
@@ -55,6 +56,11 @@ class GraphRequest(In):
         hashed = self.extensions.persistedQuery if self.extensions else None
         return self.documentId or (hashed.sha256Hash if hashed else None)
 
+    def text(self, settings: Settings) -> str:
+        """The document to run. Raises Refused for an unknown id, and for what has to be trusted and is not."""
+        folder, only = settings.graphql_operations, settings.graphql_trusted_only
+        return text_to_run(self.query, self.id, folder, trusted_only=only)
+
 
 class GraphError(Out):
     """What went wrong, at which place of the answer; `extensions.code` is the stable word for it."""
@@ -75,11 +81,5 @@ class GraphAnswer(Out):
 @routes.post("/graphql", **declares("me.read", answer=GraphAnswer))
 async def graphql(request: Request, body: GraphRequest) -> Response:
     """Run a query or a mutation of openapi/schema.graphql."""
-    settings = request.app.state.settings
-
-    def find() -> str:
-        folder, only = settings.graphql_operations, settings.graphql_trusted_only
-        return text_to_run(body.query, body.id, folder, trusted_only=only)
-
-    text = await answer(request, find, body.variables or {})
+    text = await answer(request, lambda: body.text(request.app.state.settings), body.variables or {})
     return Response(text, 200, None, "application/json; charset=utf-8")

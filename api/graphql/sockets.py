@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import structlog
 from graphql import GraphQLError
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -21,6 +22,7 @@ from api.errors import RateLimited
 from api.graphql.answering import error_of
 from api.graphql.documents import Refused
 from api.graphql.live import Live
+from api.graphql.routes import GraphRequest
 from api.strict_json import loads
 from app.authentication import Principal, Unauthenticated
 from app.database import DatabaseAway
@@ -207,25 +209,26 @@ class Socket:
         id, payload = message.get("id"), message.get("payload")
         if not isinstance(id, str) or not 0 < len(id) <= ID_CHARACTERS_MAX or not isinstance(payload, dict):
             raise BadMessage("A subscription has an id and a payload")
-        text, variables = payload.get("query"), payload.get("variables")
-        variables = {} if variables is None else variables
-        if not isinstance(text, str) or not isinstance(variables, dict):
-            raise BadMessage("A payload has a query, and variables that are an object")
+        try:
+            asked = GraphRequest.model_validate(payload)
+        except ValidationError:
+            raise BadMessage("A payload is what POST /graphql takes") from None
         if id in self._following:
             self.end(KNOWN_ID, f"Subscriber for {id} already exists")
         elif len(self._following) >= SUBSCRIPTIONS_MAX:
             detail = f"A socket follows at most {SUBSCRIPTIONS_MAX} things at once. Complete one, or open another."
             await self._fail(id, [GraphQLError(detail, extensions={"code": "too-many-subscriptions"})])
         else:
-            self._following[id] = asyncio.create_task(self._follow(id, text, variables))
+            self._following[id] = asyncio.create_task(self._follow(id, asked))
 
-    async def _follow(self, id: str, text: str, variables: Json) -> None:
+    async def _follow(self, id: str, asked: GraphRequest) -> None:
         assert self._request is not None
         head = b'{"id":' + orjson.dumps(id) + b',"type":"next","payload":'
         request = Request({**self._request.scope})  # a refused credential is taken out of it
         try:
             await self._keeper.admit(request)
-            messages = self._live.follow(request, text, variables)
+            find, variables = lambda: asked.text(self._keeper.settings), asked.variables or {}
+            messages = self._live.follow(request, find, variables)
             async with contextlib.aclosing(messages):
                 async for result in messages:
                     await self._send_text((head + result + b"}").decode())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -391,6 +393,21 @@ async def test_what_is_no_subscription_is_answered_with_an_error(
         await live.subscribe(query)
         message = await live.hear()
         assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", code), message
+
+
+async def test_only_trusted_documents_are_followed_where_only_they_are_run(
+    settings: Settings, tenant: Any, tmp_path: Path
+) -> None:
+    from api.server import create_api
+
+    (tmp_path / "board.graphql").write_text(WHOLE)
+    more = {"graphql_trusted_only": True, "graphql_operations": tmp_path}
+    async with serving(create_api(settings.model_copy(update=more))) as address, console(address, tenant.key) as live:
+        await live.subscribe(WHOLE + " ")
+        assert (await live.hear())["payload"][0]["extensions"]["code"] == "untrusted-document"
+        named = {"documentId": sha256(WHOLE.encode()).hexdigest(), "extensions": {}, "operationName": "Board"}
+        await live.send(type="subscribe", id="1", payload=named)
+        assert (await live.told())["resync"]
 
 
 async def test_other_protocols_are_not_spoken(server: str) -> None:
