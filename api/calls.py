@@ -18,10 +18,11 @@ from app.answers import Answer, Page
 from app.authentication import Principal, wall
 from app.database import Db
 from app.idempotency import AnsweredElsewhere, IdempotencyKey, InFlight, find_answer, idempotency_key, store_answer
-from app.reading import Reader, Shape, Slice, page_of
+from app.reading import Slice, page_of
 from app.refused import record_refusal
 from app.secrets import Claim
 from app.sign_in import SignIn
+from app.statements import Reader, Shape
 from domain.permissions import may_ever
 from domain.refusals import Forbidden, GateRefused, NotFound
 

@@ -17,7 +17,8 @@ from app.authentication import Principal
 from app.database import Db
 from app.incidents import visible_incident
 from app.listing import csv_of
-from app.reading import Shape, read_slice
+from app.reading import read_slice
+from app.statements import Shape
 from domain.refusals import InputError, Invalid
 from domain.words import words
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from app.reading import NOUNS, Field, Pinned, Shape
+from app.statements import NOUNS, Field, Pinned, Shape
 
 
 @cache

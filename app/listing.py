@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from app.database import Db
-from app.reading import NOUNS
+from app.statements import NOUNS
 from domain.refusals import InputError, Invalid
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

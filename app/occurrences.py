@@ -14,9 +14,10 @@ from msgspec import Struct, to_builtins
 from app.authentication import Principal
 from app.database import Db
 from app.directory import time_zone_of
-from app.reading import Shape, Slice, read_slice, read_tally
+from app.reading import Slice, read_slice, read_tally
 from app.rights import require, require_inside
 from app.secrets import Vault
+from app.statements import Shape
 from domain.controls import controls
 from domain.glossary import OccurrenceState
 from domain.periods import Period, period

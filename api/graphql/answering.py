@@ -16,6 +16,7 @@ from api.errors import Unavailable
 from api.graphql.calls import GraphCall
 from api.graphql.cost import COST_MAX, ERRORS_MAX, TooMuch, cost_of
 from api.graphql.documents import Document, Refused, document_of
+from api.graphql.objects import object_of
 from api.graphql.resolving import plain_value
 from api.graphql.roots import (
     BY_ROW,
@@ -33,11 +34,12 @@ from api.graphql.roots import (
 )
 from api.graphql.schema import schema
 from api.graphql.selection import NotExact, Wanted, fields_of, shape_of, wanted
-from api.graphql.types import TYPES, object_of
+from api.graphql.types import TYPES
 from app.authentication import Principal
 from app.database import DatabaseAway, Db
 from app.offers import Telling
-from app.reading import Shape, server_time
+from app.reading import server_time
+from app.statements import Shape
 from domain.permissions import may_ever
 from domain.refusals import Refusal
 

@@ -14,7 +14,8 @@ from app.answers import Answer, Page
 from app.authentication import Principal, wall
 from app.database import Db
 from app.idempotency import IdempotencyKey, idempotency_key
-from app.reading import Reader, Shape, Slice, page_of
+from app.reading import Slice, page_of
+from app.statements import Reader, Shape
 from domain.refusals import NotFound
 
 T = TypeVar("T")

@@ -15,16 +15,17 @@ from starlette.requests import Request
 
 from api.graphql.answering import told
 from api.graphql.documents import Document
+from api.graphql.objects import camel
 from api.graphql.resolving import plain_value
 from api.graphql.roots import read_thing, telling_of
 from api.graphql.schema import schema
 from api.graphql.selection import NotExact, Wanted, fields_of, shape_of, wanted
 from api.graphql.subscriptions import LEADS_TO
-from api.graphql.types import TYPES, camel
+from api.graphql.types import TYPES
 from app.authentication import Principal
 from app.database import Db
 from app.offers import IN_FULL, Telling
-from app.reading import Shape
+from app.statements import Shape
 
 PAYLOADS = {"incidentChanged": "IncidentChange", "boardChanged": "BoardChange"}
 

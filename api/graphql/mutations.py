@@ -16,12 +16,13 @@ from strawberry.types import Info
 
 from api.errors import DoorRefusal, request_id
 from api.graphql.calls import MutationCall
+from api.graphql.objects import CLASSES, camel, described
 from api.graphql.problems import REFUSALS, problem_of
 from api.graphql.resolving import NEEDED, input_of, members_of, plain_value, resolver_of
 from api.graphql.roots import plain_id, read_thing, told, typed
 from api.graphql.scalars import JSON
 from api.graphql.selection import Wanted, fields_of, shape_of, wanted
-from api.graphql.types import CLASSES, TYPES, camel, described
+from api.graphql.types import TYPES
 from api.rest import (
     actions,
     clients,

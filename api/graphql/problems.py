@@ -4,8 +4,8 @@ from typing import Any
 
 import strawberry
 
+from api.graphql.objects import Missing
 from api.graphql.scalars import JSON
-from api.graphql.types import Missing
 from app.idempotency import InFlight, KeyReused
 from domain.refusals import Conflict, Forbidden, GateRefused, Invalid, NotFound, Refusal
 

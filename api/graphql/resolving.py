@@ -9,7 +9,7 @@ import strawberry
 from pydantic import BaseModel
 from strawberry.types import Info
 
-from api.graphql.types import camel, value_type
+from api.graphql.objects import camel, value_type
 
 NEEDED = inspect.Parameter.empty
 Arguments = dict[str, Any]

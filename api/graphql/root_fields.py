@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 
 from api.graphql.cost import PAGED
-from api.graphql.types import TYPES, camel
+from api.graphql.objects import camel
+from api.graphql.types import TYPES
 from api.rest import (
     actions,
     ai_services,
@@ -42,7 +43,7 @@ from api.rest import (
     webhook_endpoints,
     work,
 )
-from app.reading import NOUNS
+from app.statements import NOUNS
 
 Endpoint = Callable[..., Awaitable[Any]]
 OF_LIST = frozenset({"call", "cursor", "limit", "sort", "expand"})

@@ -12,16 +12,18 @@ from pydantic import TypeAdapter, ValidationError
 from api.calls import check_operation
 from api.graphql.calls import GraphCall, RootCall
 from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX
+from api.graphql.objects import TARGETS, camel
 from api.graphql.resolving import by_members
 from api.graphql.root_fields import PAGES, WHOLES, Endpoint, Page, Taken, Whole, called_with
 from api.graphql.selection import Fragments, NotExact, Wanted, fields_of, wanted
-from api.graphql.types import TARGETS, TYPES, GraphType, camel
+from api.graphql.types import TYPES, GraphType
 from app.authentication import Principal
 from app.database import Db
 from app.nouns.incidents import NUMBER
 from app.offers import Telling, show_offers
-from app.reading import NOUNS, Shape, Slice, read_matching, read_one, server_time
+from app.reading import Slice, read_matching, read_one, server_time
 from app.rights import require_inside
+from app.statements import NOUNS, Shape
 from domain.refusals import InputError, Invalid, NotFound
 
 GLOBAL = re.compile(r"([A-Z][A-Za-z]{2,40}):(\S{1,200})")

@@ -15,6 +15,7 @@ from strawberry.types import Info
 
 from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX
 from api.graphql.mutations import mutation_type
+from api.graphql.objects import CLASSES, Node, camel, described, object_of, value_type
 from api.graphql.resolving import NEEDED, input_of, is_nullable, made_input, resolver_of
 from api.graphql.roots import (
     BY_ROW,
@@ -34,7 +35,7 @@ from api.graphql.roots import (
 from api.graphql.scalars import CONFIG, DateTime, enum_of
 from api.graphql.selection import shape_of, wanted
 from api.graphql.subscriptions import subscription_type
-from api.graphql.types import CLASSES, TYPES, Node, camel, described, object_of, value_type
+from api.graphql.types import TYPES
 from app.offers import IN_FULL, show_offers
 from app.reading import server_time
 

@@ -15,8 +15,9 @@ from graphql import (
     SelectionSetNode,
 )
 
-from api.graphql.types import GLOBAL_ID, MEMBERS, TARGETS, TYPES
-from app.reading import NOUNS, Group, Shape
+from api.graphql.objects import MEMBERS, TARGETS
+from api.graphql.types import GLOBAL_ID, TYPES
+from app.statements import NOUNS, Group, Shape
 
 ALIAS_MAX = 60  # bytes of a PostgreSQL identifier, less what is quoted around it
 Fragments = Mapping[str, FragmentDefinitionNode]

@@ -5,8 +5,8 @@ from typing import Any
 
 import strawberry
 
+from api.graphql.objects import CLASSES, described
 from api.graphql.resolving import NEEDED, resolver_of
-from api.graphql.types import CLASSES, described
 
 LEADS_TO = {"incident": "Incident", "step": "Step", "action": "Action"}
 """Members of what is told that are things -> their types."""

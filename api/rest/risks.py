@@ -18,9 +18,10 @@ from api.showing import inside, listed, shown
 from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.reading import read_matching, read_one, shape
+from app.reading import read_matching, read_one
 from app.rights import require_inside
 from app.risks import RevisionRequest, decide_revision, read_proposal, revise_risk
+from app.statements import shape
 from domain.refusals import NotFound
 from domain.timeline import instant_text
 

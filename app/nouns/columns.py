@@ -1,6 +1,6 @@
 """The usual fields: a column as it is, an instant, a list of transitions as far as the reader may do them."""
 
-from app.reading import Field, Pinned
+from app.statements import Field, Pinned
 
 # Obligations in the order in which their notices go out: by date, where no law moves one ahead, undated last.
 LISTED = "coalesce({t}.listed_at,{t}.due_at,{t}.guideline_due_at,'infinity'::timestamptz)"

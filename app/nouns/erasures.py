@@ -1,7 +1,7 @@
 """Erasures: what was asked to be taken out of a record, and who decided."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Noun, Sort, declare
+from app.statements import Field, Filter, Noun, Sort, declare
 
 declare(
     Noun(

@@ -1,7 +1,7 @@
 """Every deviation an auditor looks at: those of incidents, and late reviews of the registers of risks and tools."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Group, Noun, Sort, declare
+from app.statements import Field, Filter, Group, Noun, Sort, declare
 
 # A late review is told by an event of its own stream, and the frame of an event never goes.
 _EVERY = """(

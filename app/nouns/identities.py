@@ -1,7 +1,7 @@
 """Who vouches for people: identity providers, and the identities of people."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Noun, Sort, declare
+from app.statements import Field, Filter, Noun, Sort, declare
 
 CREATED = {"created_at": Sort("{t}.created_at", "timestamptz")}
 

@@ -4,7 +4,7 @@ import re
 from uuid import UUID
 
 from app.nouns.columns import LISTED, instants, permitted, plain
-from app.reading import Field, Filter, Group, Many, Member, Noun, One, Sort, declare
+from app.statements import Field, Filter, Group, Many, Member, Noun, One, Sort, declare
 
 NUMBER = re.compile(r"(INC|EX)-[1-9][0-9]{0,9}")
 OF_INCIDENT = "{t}.tenant_id = {p}.tenant_id and {t}.incident_id = {p}.id"

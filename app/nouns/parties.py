@@ -1,7 +1,7 @@
 """Who takes part: clients, people, service accounts, keys, sources."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Many, Noun, Sort, declare
+from app.statements import Field, Filter, Many, Noun, Sort, declare
 
 NAME = Sort("{t}.name", "text")
 ACTIVE = {"active": Filter("{t}.active = {v}::boolean")}

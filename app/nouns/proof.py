@@ -1,7 +1,7 @@
 """What proves an incident: timeline, evidence, duties, control occurrences, signatures, exceptions."""
 
 from app.nouns.columns import LISTED, instants, permitted, plain
-from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
+from app.statements import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
 DATA = (

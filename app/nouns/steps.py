@@ -1,7 +1,7 @@
 """Steps, actions and documentation of an incident. Their texts come from the playbook version the incident pins."""
 
 from app.nouns.columns import instants, permitted, pinned, plain, sla_state
-from app.reading import Field, Filter, Group, Many, Noun, One, Sort, declare
+from app.statements import Field, Filter, Group, Many, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
 # Runs of a playbook that was reclassified away stay stored; a list shows those of the present one.

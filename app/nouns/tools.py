@@ -1,7 +1,7 @@
 """The register of AI tools as it is read."""
 
 from app.nouns.columns import instants, plain
-from app.reading import Field, Filter, Many, Noun, Sort, declare
+from app.statements import Field, Filter, Many, Noun, Sort, declare
 
 declare(
     Noun(

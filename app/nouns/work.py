@@ -1,7 +1,7 @@
 """What people do around an incident: notifications and follow-ups."""
 
 from app.nouns.columns import instants, permitted, plain
-from app.reading import Field, Filter, Noun, One, Sort, declare
+from app.statements import Field, Filter, Noun, One, Sort, declare
 
 OF_INCIDENT = {"incident": Filter("{t}.incident_id = {v}::uuid")}
 OF_ITS_INCIDENT = One("incident", "{t}.tenant_id = {p}.tenant_id and {t}.id = {p}.incident_id")

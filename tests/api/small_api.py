@@ -16,8 +16,9 @@ from app.answers import Answer, Page, answer
 from app.authentication import Principal
 from app.database import Db
 from app.ids import new_id
-from app.reading import read_one, read_page, shape
+from app.reading import read_one, read_page
 from app.secrets import NewSecret, new_api_key
+from app.statements import shape
 from domain.refusals import Conflict, GateRefused, Missing
 
 SHAPE = shape({"id": None, "number": None, "title": None, "client_ids": None, "reported_at": None})

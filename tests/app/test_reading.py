@@ -18,21 +18,8 @@ from app.nouns.columns import sla_state as sla_state_sql
 from app.nouns.incidents import incident_key
 from app.nouns.proof import OCCURRENCE_STATE
 from app.offers import show_offers
-from app.reading import (
-    NOUNS,
-    Field,
-    Group,
-    Many,
-    Noun,
-    One,
-    Pinned,
-    Shape,
-    _compile_one,
-    _compile_page,
-    read_all,
-    read_one,
-    shape,
-)
+from app.reading import read_all, read_one
+from app.statements import NOUNS, Field, Group, Many, Noun, One, Pinned, Shape, compile_one, compile_page, shape
 from domain.actors import Actor
 from domain.deadlines import sla_state
 from domain.risks import band
@@ -81,7 +68,7 @@ async def test_every_filter_and_sort_is_a_statement(
         for sort in [s for one in noun.sorts for s in (one, f"-{one}")]:
             for continued in (False, True):
                 filters = tuple((one, 2 if noun.filters[one].each else 1) for one in sorted(noun.filters))
-                sql, _ = _compile_page(name, key, frozenset(), filters, sort, continued)
+                sql, _ = compile_page(name, key, frozenset(), filters, sort, continued)
                 await db.connection.prepare(sql)
 
 
@@ -163,8 +150,8 @@ async def test_a_hidden_field_reads_null(database: Database, superuser: asyncpg.
     )
     try:
         wanted = shape({"open": None, "veiled": None})
-        assert "null" in _compile_one("veiled", wanted, frozenset(), "")[0]
-        assert "null" not in _compile_one("veiled", wanted, frozenset({"hr"}), "")[0]
+        assert "null" in compile_one("veiled", wanted, frozenset(), "")[0]
+        assert "null" not in compile_one("veiled", wanted, frozenset({"hr"}), "")[0]
     finally:
         del NOUNS["veiled"]
 

@@ -11,7 +11,7 @@ import pytest
 from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type
 
 from app.ids import new_id
-from app.reading import NOUNS
+from app.statements import NOUNS
 from tests.surface import graph
 from tests.surface.contract import expect_none
 from tests.surface.prepared import INCIDENT, Prepared
