@@ -39,39 +39,11 @@ def create_api(
 
     Without `database` the lifespan connects to `settings.database_url` and closes the pool at its end.
     """
-    vault = vault_of(settings)
-
-    @asynccontextmanager
-    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
-        opened = database or await _connect(settings)
-        api.state.keeper = Doorkeeper(settings, opened, vault)
-        api.state.readiness = Readiness(opened)
-        api.state.live = Live(api.state.keeper)
-        metrics = (
-            await health.serve_metrics(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
-        )
-        schema()  # now, or the first to ask would wait for it, and each collection would look through it
-        settle_down()
-        noting = asyncio.create_task(_note(api.state.keeper))
-        try:
-            async with api.state.live.running():
-                yield
-        finally:
-            api.state.readiness.is_stopping = True
-            noting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await noting
-            await _note_once(api.state.keeper)
-            if metrics is not None:
-                metrics.close()
-            if database is None:
-                await opened.close()
-
     api = FastAPI(
         title="Holdfast",
         version=_version(),
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=lambda api: _life(api, settings, database),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -85,6 +57,42 @@ def create_api(
     api.router.routes.extend([*health.ROUTES, *problems.ROUTES, *reference.ROUTES])
     api.router.routes.extend(sockets.ROUTES)
     errors.install(api)
+    _allow_origins(api, settings)
+    api.add_middleware(Door, trusted=settings.trusted_proxies, hosts=settings.allowed_hosts)
+    make: Callable[[], dict[str, Any]] = lambda: schemas.openapi(api)  # noqa: E731
+    api.openapi = make  # type: ignore[method-assign]
+    return api
+
+
+@asynccontextmanager
+async def _life(api: FastAPI, settings: Settings, database: Database | None) -> AsyncIterator[None]:
+    """What lives as long as the application."""
+    opened = database or await _connect(settings)
+    api.state.keeper = Doorkeeper(settings, opened, vault_of(settings))
+    api.state.readiness = Readiness(opened)
+    api.state.live = Live(api.state.keeper)
+    metrics = (
+        await health.serve_metrics(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
+    )
+    schema()  # now, or the first to ask would wait for it, and each collection would look through it
+    settle_down()
+    noting = asyncio.create_task(_note(api.state.keeper))
+    try:
+        async with api.state.live.running():
+            yield
+    finally:
+        api.state.readiness.is_stopping = True
+        noting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await noting
+        await _note_once(api.state.keeper)
+        if metrics is not None:
+            metrics.close()
+        if database is None:
+            await opened.close()
+
+
+def _allow_origins(api: FastAPI, settings: Settings) -> None:
     if settings.cors_origins:
         api.add_middleware(
             CORSMiddleware,
@@ -93,10 +101,6 @@ def create_api(
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-Id"],
             expose_headers=["ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-Id"],
         )
-    api.add_middleware(Door, trusted=settings.trusted_proxies, hosts=settings.allowed_hosts)
-    make: Callable[[], dict[str, Any]] = lambda: schemas.openapi(api)  # noqa: E731
-    api.openapi = make  # type: ignore[method-assign]
-    return api
 
 
 def settle_down() -> None:

@@ -151,21 +151,7 @@ class Database:
                 reset=_reset,
                 statement_cache_size=statement_cache_size,
                 max_inactive_connection_lifetime=300,
-                server_settings={
-                    "application_name": application_name,
-                    "TimeZone": "UTC",
-                    "jit": "off",
-                    # Our statements are long and few: planning one costs milliseconds, five times per connection, and
-                    # the plan for its values is the plan for any. Filters whose values are skewed ask otherwise.
-                    "plan_cache_mode": "force_generic_plan",
-                    # A plan made while its table was young would read it whole for ever: the checks of foreign keys are
-                    # planned once per connection. Every question of ours names its tenant, so an index always serves.
-                    "enable_seqscan": "off",
-                    "search_path": "public",
-                    "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
-                    "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
-                    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
-                },
+                server_settings=_server_settings(application_name),
             )
             try:
                 await pool
@@ -286,6 +272,25 @@ class Database:
     async def _drop(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
         _terminate(connection)
         await self._pool.release(connection)
+
+
+def _server_settings(application_name: str) -> dict[str, str]:
+    """What every connection of the pool is set to."""
+    return {
+        "application_name": application_name,
+        "TimeZone": "UTC",
+        "jit": "off",
+        # Our statements are long and few: planning one costs milliseconds, five times per connection, and
+        # the plan for its values is the plan for any. Filters whose values are skewed ask otherwise.
+        "plan_cache_mode": "force_generic_plan",
+        # A plan made while its table was young would read it whole for ever: the checks of foreign keys are
+        # planned once per connection. Every question of ours names its tenant, so an index always serves.
+        "enable_seqscan": "off",
+        "search_path": "public",
+        "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS}s",
+        "lock_timeout": f"{LOCK_TIMEOUT_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
+    }
 
 
 def _begin(tenant_id: UUID | None, *, read_only: bool) -> str:
