@@ -2,27 +2,72 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from graphql import (
     DocumentNode,
+    FloatValueNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    IntValueNode,
+    ListValueNode,
+    Node,
+    ObjectValueNode,
     OperationDefinitionNode,
     OperationType,
+    StringValueNode,
+    Visitor,
     parse,
     validate,
+    visit,
 )
 from graphql.validation.rules import overlapping_fields_can_be_merged
 from graphql.validation.validate import ValidationAbortedError
 
 from api.graphql.cost import BYTES_MAX, COMPARISONS_MAX, ERRORS_MAX, TOKENS_MAX, TooMuch, check_form
+from api.strict_json import DEPTH_MAX, INTEGER_MAX
 
 KEPT_AT_MOST = 500
+DIGITS_MAX = 17  # of 2**53-1 and a sign
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = COMPARISONS_MAX  # its own is a second of processor time
 _kept: OrderedDict[str, "Document"] = OrderedDict()
+
+
+class _Literals(Visitor):
+    """Refuses values that a strict JSON body could not hold either: written into the document they pass no reader."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = 0
+
+    def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
+        if "\0" in node.value:
+            raise _not_kept(node, "a NUL character")
+
+    def enter_int_value(self, node: IntValueNode, *_: Any) -> None:
+        if len(node.value) > DIGITS_MAX or abs(int(node.value)) > INTEGER_MAX:
+            raise _not_kept(node, "an integer past 2**53-1")
+
+    def enter_float_value(self, node: FloatValueNode, *_: Any) -> None:
+        if not isfinite(float(node.value)):
+            raise _not_kept(node, "a number that is not finite")
+
+    def enter(self, node: Node, *_: Any) -> None:
+        if isinstance(node, ListValueNode | ObjectValueNode):
+            self.depth += 1
+            if self.depth > DEPTH_MAX:
+                raise _not_kept(node, f"a value nested deeper than {DEPTH_MAX}")
+
+    def leave(self, node: Node, *_: Any) -> None:
+        if isinstance(node, ListValueNode | ObjectValueNode):
+            self.depth -= 1
+
+
+def _not_kept(node: Node, what: str) -> GraphQLError:
+    return GraphQLError(f"The document holds {what}, which cannot be kept.", node, extensions={"code": "invalid-input"})
 
 
 class Refused(Exception):
@@ -74,6 +119,7 @@ def _read(text: str, schema: GraphQLSchema) -> Document:
         raise Refused([error]) from None
     try:
         introspects = check_form(tree)
+        visit(tree, _Literals())
     except GraphQLError as error:
         raise Refused([error]) from None
     if errors := validate(schema, tree, max_errors=ERRORS_MAX, hide_suggestions=True):

@@ -179,7 +179,9 @@ WITHIN = {"step": "id", "action": "id", "document": "id", "participant": "person
 def _key(text: str, kind: str) -> UUID | str | int | None:
     """The key of a row as the database takes it; None for what cannot be one."""
     try:
-        return UUID(text) if kind == "uuid" else int(text) if kind == "integer" else text
+        if kind == "integer":
+            return number if 0 < (number := int(text)) < 2**31 else None
+        return UUID(text) if kind == "uuid" else text
     except ValueError:
         return None
 

@@ -98,3 +98,31 @@ async def test_a_refused_gate_says_what_is_missing(http: httpx.AsyncClient, inci
     told = await http.post(f"/v1/incidents/{incident['id']}/steps/DL.1/transitions", json={"transition": "complete"})
     assert refused["gate"] == told.json()["gate"]
     assert refused["missing"] == [{"kind": one["kind"], "ref": one["ref"]} for one in told.json()["missing"]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{ incidents(filter: {q: "\\u0000"}) { nodes { id } } }',
+        '{ node(id: "Risk:AR\\u0000") { id } }',
+        'mutation { reportIncident(input: {title: "a\\u0000b"}) { __typename } }',
+        'mutation { reportIncident(input: {title: "a", facts: {x: 9007199254740993}}) { __typename } }',
+        'mutation { reportIncident(input: {title: "a", facts: {x: 1e999}}) { __typename } }',
+        f'mutation {{ reportIncident(input: {{title: "a", facts: {{x: {"[" * 65}{"]" * 65}}}}}) {{ __typename }} }}',
+    ],
+)
+async def test_what_no_strict_body_holds_is_not_written_into_a_document_either(
+    http: httpx.AsyncClient, query: str
+) -> None:
+    answer = await ask(http, query)
+    assert answer["data"] is None
+    assert answer["errors"][0]["extensions"]["code"] == "invalid-input"
+    assert "cannot be kept" in answer["errors"][0]["message"]
+
+
+async def test_a_place_in_a_timeline_that_cannot_be_is_nothing(
+    http: httpx.AsyncClient, incident: dict[str, Any]
+) -> None:
+    for place in ("0", "-1", "99999999999999", "x"):
+        found = await ask(http, f'{{ node(id: "TimelineEvent:{incident["id"]}:{place}") {{ id }} }}')
+        assert found == {"data": {"node": None}}
