@@ -9,7 +9,7 @@ from domain.expressions import Scope, compile_expression
 from domain.facts import scope_variables
 from domain.incident_tools import named_tools
 from domain.playbooks import Gate
-from domain.record import ActionRun, Obligation, Record
+from domain.record import ActionRun, Notification, Obligation, Record
 from domain.refusals import Missing, MissingKind
 from domain.tools import failed_checks, missing_of_artifact, standing
 
@@ -87,38 +87,10 @@ class View:
                 }
                 for step in record.steps.values()
             },
-            "actions": {
-                action.id: {
-                    "status": action.status,
-                    "outcome": action.outcome or "",
-                    "requirement": action.requirement,
-                    "done": is_fulfilled(action),
-                    "approved_by": [str(a["person_id"]) for a in action.approvals],
-                    "values": action.values or {},
-                }
-                for action in record.actions.values()
-            },
+            "actions": {action.id: _seen_action(action) for action in record.actions.values()},
             "documents": {document.id: {"state": document.state} for document in record.documents.values()},
-            "notifications": [
-                {
-                    "kind": n.kind,
-                    "status": n.status,
-                    "client_id": str(n.client_id or ""),
-                    "action_id": n.action_id or "",
-                    "approved": n.approved_by is not None,
-                }
-                for n in record.notifications.values()
-            ],
-            "obligations": [
-                {
-                    "rule": o.rule_id,
-                    "toward": o.toward,
-                    "outcome": o.outcome,
-                    "decision": decision_of(o),
-                    "client_id": str(o.client_id or ""),
-                }
-                for o in record.obligations.values()
-            ],
+            "notifications": [_seen_notification(one) for one in record.notifications.values()],
+            "obligations": [_seen_obligation(one) for one in record.obligations.values()],
             "evidence": {action_id: len(found) for action_id, found in kinds.items()},
             "evidence_kinds": kinds,
             "tools": [dict(zip(TOOL_MEMBERS, tool, strict=True)) for tool in _of_tools(self, ())],
@@ -176,6 +148,37 @@ class View:
     def touch(self) -> None:
         """Forget what was read of the record: it has changed since."""
         self.__dict__.pop("parts", None)
+
+
+def _seen_action(action: ActionRun) -> dict[str, Any]:
+    return {
+        "status": action.status,
+        "outcome": action.outcome or "",
+        "requirement": action.requirement,
+        "done": is_fulfilled(action),
+        "approved_by": [str(a["person_id"]) for a in action.approvals],
+        "values": action.values or {},
+    }
+
+
+def _seen_notification(one: Notification) -> dict[str, Any]:
+    return {
+        "kind": one.kind,
+        "status": one.status,
+        "client_id": str(one.client_id or ""),
+        "action_id": one.action_id or "",
+        "approved": one.approved_by is not None,
+    }
+
+
+def _seen_obligation(one: Obligation) -> dict[str, Any]:
+    return {
+        "rule": one.rule_id,
+        "toward": one.toward,
+        "outcome": one.outcome,
+        "decision": decision_of(one),
+        "client_id": str(one.client_id or ""),
+    }
 
 
 def _within(value: Any, path: tuple[Any, ...]) -> Any:
