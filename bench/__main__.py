@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 from rich.console import Console
 
-from bench import boards, duties, measures, populations, sockets, table
+from bench import boards, duties, measures, outbound, populations, sockets, table
 from bench.figures import Comparison, Figure
 from bench.machine import facts
 from bench.rig import DATABASE, Rig
@@ -28,6 +28,7 @@ SECTIONS = (
     "lists",
     "populations",
     "sockets",
+    "outbound",
     "memory",
     "idle",
 )
@@ -94,6 +95,12 @@ class Run:
             await self._graph(rig)
         if self.chosen.only == ["graph"]:
             table.show_costs(self.console, self.comparisons)
+            return
+        if self.wants("outbound"):
+            with self._busy(f"Telling {outbound.RECEIVERS} receivers"):
+                async for figure in outbound.figures(rig):
+                    self.add(figure)
+        if self.chosen.only == ["outbound"]:
             return
         with self._busy(f"Preparing {measures.COPIES:,} incidents"):
             await loads.prepare()

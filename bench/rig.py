@@ -23,6 +23,7 @@ from bench.machine import Cores, cores, cpu_seconds, cpu_seconds_of_children
 DATABASE = "holdfast"
 FLOOR = "floor"
 REPORT = {"title": "Client list pasted into a chatbot", "playbook": "data-leakage"}
+SETTINGS = {"HOLDFAST_LOG_LEVEL": "info", "HOLDFAST_WEBHOOK_NETWORKS": "127.0.0.0/8"}
 CONNECTIONS = 16  # as many as either server's pool
 
 
@@ -70,10 +71,23 @@ class Rig:
             log,
             dsn=dsn,
             cores=self.cores.server,
-            settings={"HOLDFAST_LOG_LEVEL": "info"} | settings,
+            settings=SETTINGS | settings,
         )
         self.processes.append(process)
         return process
+
+    def work(self) -> services.Process:
+        """A `holdfast worker` on the database of the run, on the core of the generator."""
+        log = self.folder / f"worker-{len(self.processes)}.log"
+        dsn = self.postgres.runtime_dsn(DATABASE)
+        process = services.worker(self.folder / "data", log, dsn=dsn, cores=self.cores.rest, settings=SETTINGS)
+        self.processes.append(process)
+        return process
+
+    def end(self, process: services.Process) -> None:
+        """End a process that `serve` or `work` started."""
+        process.stop()
+        self.processes.remove(process)
 
     async def close(self) -> None:
         """End every process and remove what they wrote."""

@@ -148,6 +148,28 @@ def holdfast(
     return process
 
 
+def worker(
+    data_dir: Path, log: Path, *, dsn: str, cores: Collection[int] | None, settings: Mapping[str, str]
+) -> Process:
+    """`holdfast worker` on the database of `dsn`."""
+    environment = {
+        "HOLDFAST_DATA_DIR": str(data_dir),
+        "HOLDFAST_DATABASE_URL": dsn,
+        "HOLDFAST_MIGRATE": "off",
+        **settings,
+    }
+    return Process([sys.executable, "-m", "app.cli", "worker"], environment, log, cores=cores)
+
+
+async def logged(process: Process, words: str) -> None:
+    """Wait until a process has logged `words`. Raises RuntimeError with the end of its log when that takes too long."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while words not in process.log.read_text():
+        if process.ended or time.monotonic() > deadline:
+            raise RuntimeError(f"the process did not get ready:\n{process.log.read_text()[-3000:]}")
+        await asyncio.sleep(0.02)
+
+
 def floor(dsn: str, boards: str, log: Path, *, cores: Collection[int] | None = None) -> Process:
     """The floor under the same server program; `boards` is our database, read by hand."""
     port = free_port()

@@ -1,0 +1,158 @@
+"""How fast events reach their receivers: many at once, one alone, and beside receivers that never answer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+
+from app.events import append
+from app.ids import new_id
+from app.tenants import NewTenant, create_tenant
+from bench import services
+from bench.figures import Figure
+from bench.receivers import Receivers
+from bench.rig import DATABASE, Rig
+from domain.actors import SYSTEM
+
+RECEIVERS = 50
+SILENT = 10
+MESSAGES = 60  # events of a run, each told to every receiver
+RUNS = 3
+ALONE = 40  # events of which each finds everything idle
+PER_SECOND = 3.0  # events beside silent receivers
+STEADY_SECONDS = 20.0
+WAIT_SECONDS = 120.0
+KIND = "client.changed"
+_AGAIN = """
+WITH again AS (
+    UPDATE webhook_deliveries SET status = 'pending', attempts = 0, next_attempt_at = now()
+    WHERE tenant_id = $1 RETURNING tenant_id, endpoint_id, stream, stream_id)
+INSERT INTO webhook_lanes (tenant_id, endpoint_id, stream, stream_id, next_at)
+SELECT DISTINCT tenant_id, endpoint_id, stream, stream_id, now() FROM again
+"""
+
+
+async def figures(rig: Rig) -> AsyncIterator[Figure]:
+    """All of them, each with a tenant and receivers of its own."""
+    async for figure in _rates(rig):
+        yield figure
+    yield await _alone(rig)
+    async for figure in _beside_silent(rig):
+        yield figure
+
+
+async def _rates(rig: Rig) -> AsyncIterator[Figure]:
+    """Deliveries per second of the serving process alone, then with a worker on the other core beside it."""
+    farm, tenant = await _farm(rig, RECEIVERS)
+    for _ in range(MESSAGES):
+        await tell(rig, tenant)
+    total = MESSAGES * RECEIVERS
+    await farm.until(lambda: len(farm.got) >= total, WAIT_SECONDS)
+    one = [await _drain(rig, farm, tenant, total) for _ in range(RUNS)]
+    yield Figure(f"Deliveries to {RECEIVERS} fast receivers, one worker", "per second", one, 300.0, "higher")
+    second = rig.work()
+    await services.logged(second, '"working"')
+    await _drain(rig, farm, tenant, total)  # the second one prepares its statements
+    two = [await _drain(rig, farm, tenant, total) for _ in range(RUNS)]
+    rig.end(second)
+    note = "the second shares its core with the database and the receivers"
+    grown = [after / before for before, after in zip(one, two, strict=True)]
+    yield Figure("The same with a second worker", "x", grown, 1.1, "higher", note=note)
+    farm.close()
+
+
+async def _drain(rig: Rig, farm: Receivers, tenant: NewTenant, total: int) -> float:
+    """Queue everything again at one instant; deliveries per second until the last one came."""
+    await rig.settle()
+    farm.got.clear()
+    connection = await asyncpg.connect(rig.postgres.superuser_dsn(DATABASE))
+    try:
+        await connection.execute(_AGAIN, tenant.tenant_id)
+        began = time.monotonic()
+    finally:
+        await connection.close()
+    await farm.until(lambda: len(farm.got) >= total, WAIT_SECONDS)
+    return total / (farm.got[-1][2] - began)
+
+
+async def _alone(rig: Rig) -> Figure:
+    """From a commit to the receiver when nothing else happens."""
+    farm, tenant = await _farm(rig, 1)
+    delays = []
+    for number in range(ALONE + 3):
+        await asyncio.sleep(0.1)
+        farm.got.clear()
+        began = await tell(rig, tenant)
+        await farm.until(lambda: bool(farm.got), WAIT_SECONDS)
+        if number >= 3:  # the first ones find no statement prepared
+            delays.append((farm.got[0][2] - began) * 1e3)
+    farm.close()
+    delays.sort()
+    note = f"p95 {delays[int(len(delays) * 0.95)]:.0f} ms"
+    return Figure("Commit to receiver, nothing else under way: p50", "ms", [delays[len(delays) // 2]], 50.0, note=note)
+
+
+async def _beside_silent(rig: Rig) -> AsyncIterator[Figure]:
+    """How long healthy receivers wait while others take connections and never answer."""
+    without = await _steady(rig, silent=0)
+    beside = await _steady(rig, silent=SILENT)
+    name = f"Healthy receivers while {SILENT} of {RECEIVERS} are silent: p95"
+    yield Figure(name, "ms", [beside], 2_000.0, note=f"{without:.0f} ms while all answer")
+    yield Figure("The same to while all answer", "x time", [beside / without], 2.0)
+
+
+async def _steady(rig: Rig, *, silent: int) -> float:
+    """95th percentile in milliseconds from a commit to each healthy receiver, under steady events."""
+    farm, tenant = await _farm(rig, RECEIVERS, silent=silent)
+    told: dict[str, float] = {}
+    ends_at = time.monotonic() + STEADY_SECONDS
+    while (now := time.monotonic()) < ends_at:
+        event_id: list[str] = []
+        began = await tell(rig, tenant, event_id)
+        told[event_id[0]] = began
+        await asyncio.sleep(max(0.0, now + 1 / PER_SECOND - time.monotonic()))
+    healthy = RECEIVERS - silent
+
+    def arrived() -> dict[tuple[int, str], float]:
+        first: dict[tuple[int, str], float] = {}
+        for number, event_id, at in farm.got:
+            if number < healthy:
+                first.setdefault((number, event_id), at)
+        return first
+
+    await farm.until(lambda: len(arrived()) >= healthy * len(told), WAIT_SECONDS)
+    delays = sorted((at - told[event_id]) * 1e3 for (_, event_id), at in arrived().items())
+    farm.close()
+    await _forget(rig, tenant)
+    return delays[int(len(delays) * 0.95)]
+
+
+async def _farm(rig: Rig, count: int, *, silent: int = 0) -> tuple[Receivers, NewTenant]:
+    farm = Receivers(count, silent=silent)
+    await farm.open()
+    tenant = await create_tenant(rig.database, "Receivers")
+    for number, url in enumerate(farm.urls):
+        body = {"name": f"Receiver {number}", "url": url, "event_types": [KIND]}
+        await rig.ask("POST", "/v1/webhook-endpoints", body, key=tenant.key)
+    return farm, tenant
+
+
+async def tell(rig: Rig, tenant: NewTenant, ids: list[str] | None = None) -> float:
+    """One event on a stream of its own; when its commit was sent. Its id goes into `ids`."""
+    async with rig.database.transaction(tenant.tenant_id) as db:
+        client: UUID = new_id()
+        row = await append(db, "client", client, KIND, {"fields": ["name"]}, actor=SYSTEM)
+        if ids is not None:
+            ids.append(f"evt_{row['hash'][:32]}")
+        return time.monotonic()
+
+
+async def _forget(rig: Rig, tenant: NewTenant) -> None:
+    """Send nothing more for a tenant: what its silent receivers did not take would go on for days."""
+    connection = await asyncpg.connect(rig.postgres.superuser_dsn(DATABASE))
+    try:
+        await connection.execute("DELETE FROM webhook_lanes WHERE tenant_id = $1", tenant.tenant_id)
+    finally:
+        await connection.close()
