@@ -238,6 +238,13 @@ class Database:
             rows = await db.fetch("SELECT DISTINCT tenant_id FROM webhook_lanes WHERE next_at <= now()")
         return [row["tenant_id"] for row in rows]
 
+    async def tenants_with_pending_events(self) -> list[UUID]:
+        """Which tenants have events without a place in their log: the same question for the sequencer."""
+        async with self.transaction(None, read_only=True) as db:
+            await db.execute("SET LOCAL ROLE holdfast_worker")
+            rows = await db.fetch("SELECT DISTINCT tenant_id FROM log_pending")
+        return [row["tenant_id"] for row in rows]
+
     async def is_reachable(self) -> bool:
         """Whether the database answers a question within a second or two."""
         try:

@@ -29,10 +29,17 @@ SELECT stream, stream_id, seq, hash FROM streams
 WHERE tenant_id = $1 AND (stream, stream_id) > ($2, $3) AND seq > 0 ORDER BY stream, stream_id LIMIT $4
 """
 _EVENTS = """
-SELECT e.*, d.salt, d.data::text AS data FROM events e LEFT JOIN event_data d
+SELECT e.*, d.salt, d.data::text AS data, l.log_index, CASE WHEN l.log_index IS NULL THEN EXISTS (
+    SELECT 1 FROM log_pending p WHERE p.tenant_id = e.tenant_id AND p.stream = e.stream AND p.stream_id = e.stream_id
+    AND p.seq = e.seq) END AS is_pending
+FROM events e
+LEFT JOIN event_data d
   ON d.tenant_id = e.tenant_id AND d.stream = e.stream AND d.stream_id = e.stream_id AND d.seq = e.seq
+LEFT JOIN log_entries l
+  ON l.tenant_id = e.tenant_id AND l.stream = e.stream AND l.stream_id = e.stream_id AND l.seq = e.seq
 WHERE e.tenant_id = $1 AND e.stream = $2 AND e.stream_id = $3 ORDER BY e.seq
 """
+_LOG = "SELECT count(*) AS entries, coalesce(max(log_index), 0) AS head FROM log_entries WHERE tenant_id = $1"
 # Both sides pass through the types of the table, so that an instant equals itself however it was written.
 _DIFFERENCES = """
 SELECT f.key, n.name, f.stored IS NULL AS gone FROM (
@@ -57,8 +64,11 @@ async def check_tenant(database: Database, tenant_id: UUID, *, compare: bool = T
             heads = await db.fetch(_STREAMS, tenant_id, *after, STREAMS_AT_ONCE)
             for head in heads:
                 await _check_stream(db, head, report, compare)
-        if len(heads) < STREAMS_AT_ONCE:
-            return report
+            if len(heads) < STREAMS_AT_ONCE:
+                placed = await db.row(_LOG, tenant_id)
+                if placed is not None and placed["entries"] != placed["head"]:
+                    report["faults"].append(f"log: {placed['entries']} entries are numbered up to {placed['head']}")
+                return report
         after = heads[-1]["stream"], heads[-1]["stream_id"]
 
 
@@ -76,6 +86,7 @@ async def _check_stream(db: Db, head: Mapping[str, Any], report: dict[str, Any],
         faults.append(f"{name}: the chain breaks at event {broken}")
     elif not frames or (frames[-1].seq, frames[-1].hash) != (head["seq"], head["hash"]):
         faults.append(f"{name}: the last event is not the one the head names")
+    faults.extend(_misplaced(name, rows))
     changes = []
     is_whole = True
     for row, frame in zip(rows, frames, strict=True):
@@ -90,6 +101,19 @@ async def _check_stream(db: Db, head: Mapping[str, Any], report: dict[str, Any],
         report["erased"] += 1
     elif compare:
         faults.extend(await _differences(db, name, stream_id, fold(changes)))
+
+
+def _misplaced(name: str, rows: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """Events of a stream whose place in the log is missing, or before that of an earlier one."""
+    last = 0
+    for row in rows:
+        if row["log_index"] is None:
+            if not row["is_pending"]:
+                yield f"{name}: event {row['seq']} has no place in the log and waits for none"
+        elif row["log_index"] < last:
+            yield f"{name}: event {row['seq']} stands before an earlier one in the log"
+        else:
+            last = row["log_index"]
 
 
 async def _differences(db: Db, name: str, stream_id: UUID, state: State) -> list[str]:

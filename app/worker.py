@@ -23,11 +23,13 @@ from app.due_work import CHANNEL, Claim, claim_due, put_off
 from app.evidence_store import EvidenceStore
 from app.evidence_sweep import KIND as SWEEP
 from app.evidence_sweep import SWEPT_AFTER_SECONDS, sweep, sweep_claimed
+from app.following import CHANNEL as EVENTS
 from app.reevaluating import reevaluate
 from app.reevaluation import KIND as REEVALUATE
 from app.risk_reviews import KIND as RISK_REVIEW
 from app.risk_reviews import announce_late_reviews
 from app.secrets import vault_of
+from app.sequencer import Sequencer
 from app.settings import Settings
 from app.source_silence import KIND as SILENCE
 from app.source_silence import announce_silence
@@ -79,6 +81,7 @@ class Worker:
             **(kinds or {}),
         }
         self.courier = Courier(database, settings, vault_of(settings), clock=clock)
+        self.sequencer = Sequencer(database)
         self._wake = asyncio.Event()
         self._stopping = False
         self._is_heard = False
@@ -86,7 +89,7 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is called; what is in hand then is finished. A database that is away is waited for."""
-        sending = asyncio.create_task(self.courier.run())
+        sending = [asyncio.create_task(one.run()) for one in (self.courier, self.sequencer)]
         beside = [asyncio.create_task(self._listen()), asyncio.create_task(self._sweep_all())]
         try:
             while not self._stopping:
@@ -97,17 +100,18 @@ class Worker:
                     async with asyncio.timeout(POLL_SECONDS if self._is_heard else POLL_UNHEARD_SECONDS):
                         await self._wake.wait()
                 await asyncio.sleep(PAUSE_SECONDS)
-            await sending
+            await asyncio.gather(*sending)
         finally:
-            for task in (sending, *beside):
+            for task in (*sending, *beside):
                 task.cancel()
-            await asyncio.gather(sending, *beside, return_exceptions=True)
+            await asyncio.gather(*sending, *beside, return_exceptions=True)
 
     def stop(self) -> None:
         """Let `run` return after what it is doing."""
         self._stopping = True
         self._wake.set()
         self.courier.stop()
+        self.sequencer.stop()
 
     async def work_for(self, tenant_id: UUID) -> int:
         """Do what is due for a tenant until nothing is; how many pieces of work that was, failed ones included."""
@@ -161,6 +165,7 @@ class Worker:
     def _wake_up(self) -> None:
         self._wake.set()
         self.courier.wake.set()
+        self.sequencer.wake.set()
 
     async def _listen(self) -> None:
         """Hold one connection of our own that hears wake-ups; open it again whenever it is lost."""
@@ -170,14 +175,15 @@ class Worker:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=4, server_settings={"jit": "off"})
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(EVENTS, lambda *_: self.sequencer.wake.set())
                 await connection.add_listener(CHANNEL, lambda *_: self._wake_up())
-                self._is_heard = self.courier.is_heard = True
+                self._is_heard = self.courier.is_heard = self.sequencer.is_heard = True
                 self._wake_up()  # something may have become due while nobody listened
                 await lost.wait()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("not listening", error=type(error).__name__)
             finally:
-                self._is_heard = self.courier.is_heard = False
+                self._is_heard = self.courier.is_heard = self.sequencer.is_heard = False
                 if connection is not None:
                     connection.terminate()
             await asyncio.sleep(1)

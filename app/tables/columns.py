@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKeyConstraint,
+    Identity,
     Index,
     LargeBinary,
     Text,
@@ -27,6 +28,7 @@ __all__ = [
     "SQLModel",
     "belongs_to",
     "binary",
+    "counted_key",
     "flag",
     "in_incident",
     "index",
@@ -63,6 +65,11 @@ def verbatim() -> Any:
 def key(kind: Any = Uuid) -> Any:
     """A further part of the primary key."""
     return Field(primary_key=True, sa_type=kind)
+
+
+def counted_key() -> Any:
+    """A further part of the primary key that the server counts up, across tenants."""
+    return Field(primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)])
 
 
 def text(default: str | None = None) -> Any:

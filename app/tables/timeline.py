@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, CheckConstraint, Integer, Text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Integer, Text
 from sqlmodel import Field
 
 from app.tables import columns
-from app.tables.columns import SQLModel, belongs_to, in_incident, index, one_of
+from app.tables.columns import SQLModel, belongs_to, in_incident, index, one_of, unique
 
 
 class Stream(SQLModel, table=True):
@@ -62,6 +62,34 @@ class EventData(SQLModel, table=True):
     seq: int = columns.key(Integer)
     salt: bytes = columns.binary()
     data: dict[str, Any] = columns.json()
+
+
+class LogPending(SQLModel, table=True):
+    """An event that has no place in the log yet: written with the event, deleted when it gets one."""
+
+    __tablename__ = "log_pending"
+
+    tenant_id: UUID = columns.tenant()
+    position: int = columns.counted_key()
+    stream: str = columns.text()
+    stream_id: UUID
+    seq: int
+
+
+class LogEntry(SQLModel, table=True):
+    """The place of an event in the log of its tenant: from 1, without a gap, never changed."""
+
+    __tablename__ = "log_entries"
+    __table_args__ = (
+        unique("log_entries_once", "stream", "stream_id", "seq"),
+        CheckConstraint("log_index > 0", name="index_from_one"),
+    )
+
+    tenant_id: UUID = columns.tenant()
+    log_index: int = columns.key(BigInteger)
+    stream: str = columns.text()
+    stream_id: UUID
+    seq: int
 
 
 class Erasure(SQLModel, table=True):

@@ -31,7 +31,7 @@ def tables() -> list[Table]:
 
 def columns(table: Table) -> list[str]:
     """The columns that can be written."""
-    return [column.name for column in table.columns if column.computed is None]
+    return [column.name for column in table.columns if column.computed is None and column.identity is None]
 
 
 def row_of(table: Table, tenant: UUID, made: dict[str, Row]) -> Row:
@@ -48,7 +48,7 @@ def row_of(table: Table, tenant: UUID, made: dict[str, Row]) -> Row:
             row[column.name] = wanted() if callable(wanted) else wanted
         elif column.name == "tenant_id":
             row[column.name] = str(tenant)
-        elif column.computed is None and column.name not in row and not column.nullable:
+        elif column.name in columns(table) and column.name not in row and not column.nullable:
             row[column.name] = _value(table, column)
     return row
 

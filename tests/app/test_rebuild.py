@@ -9,6 +9,7 @@ import pytest
 
 from app.database import Database
 from app.rebuild import check_tenant
+from app.sequencer import Sequencer
 from tests.api.people import enrolled
 
 
@@ -53,6 +54,21 @@ async def test_a_row_that_was_changed_past_the_events_is_found(
 ) -> None:
     assert await superuser.execute(statement, busy) == "UPDATE 1"
     assert len((await check_tenant(database, busy))["faults"]) in (1, 2)
+
+
+async def test_a_place_in_the_log_that_is_missing_or_too_early_is_found(
+    database: Database, busy: UUID, superuser: asyncpg.Connection
+) -> None:
+    await Sequencer(database).work_for(busy)
+    assert (await check_tenant(database, busy))["faults"] == []
+    of_incident = "tenant_id = $1 AND stream = 'incident'"
+    await superuser.execute(f"UPDATE log_entries SET log_index = 5000 WHERE {of_incident} AND seq = 1", busy)
+    await superuser.execute(f"DELETE FROM log_entries WHERE {of_incident} AND seq = 2", busy)
+    said = sorted(fault.partition(": ")[2] for fault in (await check_tenant(database, busy))["faults"])
+    entries = await superuser.fetchval("SELECT count(*) FROM log_entries WHERE tenant_id = $1", busy)
+    assert f"{entries} entries are numbered up to 5000" in said
+    assert "event 2 has no place in the log and waits for none" in said
+    assert "event 3 stands before an earlier one in the log" in said
 
 
 async def test_an_event_that_was_changed_is_found(
