@@ -9,7 +9,7 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -20,7 +20,8 @@ import orjson
 import structlog
 
 from app.database import Database, DatabaseAway
-from app.fetching import FetchFailed, Reply, post
+from app.fetching import FetchFailed, Reply, send
+from app.outgoing_requests import request_of
 from app.secrets import Unsealable, Vault
 from app.settings import Settings
 from app.webhook_deliveries import (
@@ -35,11 +36,9 @@ from app.webhook_deliveries import (
     park,
     record_outcome,
 )
-from app.webhook_endpoints import secret_about
-from app.webhook_signatures import signature_headers
 from domain.retries import DISABLED_AFTER, next_try
 from domain.timeline import instant_text
-from domain.webhook_endpoints import message, passes
+from domain.webhook_endpoints import passes
 
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
@@ -51,8 +50,6 @@ IN_A_ROW_MAX = 50  # deliveries of one lane before others get a turn
 ATTEMPT_SECONDS_MAX = 15.0  # from looking up the name to the last byte that is read
 ANSWER_BYTES_MAX = 16_384
 EXCERPT_MAX = 200  # characters of an answer that are shown
-BODY_BYTES_MAX = 256 * 1024
-USER_AGENT = "Holdfast-Webhooks/1"
 Found = TypeVar("Found")
 log = structlog.get_logger("holdfast.courier")
 
@@ -198,16 +195,18 @@ class Courier:
                 return Outcome(status="withheld")
             if not passes(delivery.filter, event):
                 return Outcome(status="withheld")
-        body = orjson.dumps(message(event, is_full=delivery.payload == "full"))
-        if len(body) > BODY_BYTES_MAX:  # the receiver can read it where it happened
-            body = orjson.dumps(message(event, is_full=False))
         at, began = self._clock(), time.monotonic()
         try:
-            reply = await self._send(lane, delivery, body, datetime.now(UTC))
+            reply = await self._tell(lane, delivery, event)
         except FetchFailed as failure:
             return _failed(delivery, at, _milliseconds(began), error=f"{failure}.")
         except Unsealable:
-            return _failed(delivery, at, _milliseconds(began), error="The secret cannot be opened: rotate it.")
+            return _failed(
+                delivery,
+                at,
+                _milliseconds(began),
+                error="Its secrets cannot be opened: rotate the secret, give the address again.",
+            )
         if 200 <= reply.status < 300:
             return Outcome(
                 status="delivered",
@@ -219,20 +218,14 @@ class Courier:
         error = f"The receiver answered {reply.status}."
         return _failed(delivery, at, _milliseconds(began), error=error, reply=reply)
 
-    async def _send(self, lane: Lane, delivery: Delivery, body: bytes, at: datetime) -> Reply:
-        about = secret_about(lane.tenant_id, lane.endpoint_id)
-        sealed = [one for one in (delivery.secret, delivery.previous_secret) if one is not None]
-        secrets = [self._vault.open(one, about=about) for one in sealed]
+    async def _tell(self, lane: Lane, delivery: Delivery, event: Mapping[str, Any]) -> Reply:
+        """Send an event in the form of the endpoint; the answer of the receiver. Raises FetchFailed and Unsealable."""
+        at, base_url = datetime.now(UTC), self._settings.base_url
+        request = request_of(lane.tenant_id, lane.endpoint_id, delivery, event, self._vault, base_url, at)
         if self._authorities is None:  # reading them takes a tenth of a second of CPU
             self._authorities = await asyncio.to_thread(httpx.create_ssl_context)
-        return await post(
-            delivery.url,
-            body=body,
-            headers={
-                "Content-Type": "application/json",
-                "User-Agent": USER_AGENT,
-                **signature_headers(secrets, delivery.event_id, at, body),
-            },
+        return await send(
+            request,
             bytes_max=ANSWER_BYTES_MAX,
             seconds_max=ATTEMPT_SECONDS_MAX,
             networks=self._settings.webhook_networks,

@@ -107,6 +107,15 @@ async def _fetch(url: str, bytes_max: int, networks: Sequence[Network]) -> bytes
     return bytes(body)
 
 
+class Request(Struct, frozen=True, kw_only=True):
+    """What is sent: `headers` beside those of the connection (Host, Content-Length, Connection)."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+
+
 class Reply(Struct, frozen=True):
     """What a receiver answered, whatever its status; of its body the first part alone."""
 
@@ -145,24 +154,23 @@ def check_receiver(url: str, networks: Sequence[Network]) -> None:
         raise FetchFailed(f"the port is neither 443 nor {PORT_FREE_MIN} or above")
 
 
-async def post(
-    url: str,
+async def send(
+    request: Request,
     *,
-    body: bytes,
-    headers: Mapping[str, str],
     bytes_max: int,
     seconds_max: float,
     networks: Sequence[Network],
     authorities: ssl.SSLContext,
 ) -> Reply:
-    """Send `body` and answer what came back, cut to `bytes_max`, within `seconds_max` from looking up to reading.
+    """Send a request and answer what came back, its body cut to `bytes_max`.
 
-    A redirect is an answer like any other. Raises FetchFailed. To be called with no transaction open.
+    All of it within `seconds_max`, from looking up the name to the last byte. A redirect is an answer like any other.
+    Raises FetchFailed. To be called with no transaction open.
     """
-    check_receiver(url, networks)
+    check_receiver(request.url, networks)
     try:
         async with asyncio.timeout(seconds_max):
-            return await _exchange(url, body, headers, bytes_max, networks, authorities)
+            return await _exchange(request, bytes_max, networks, authorities)
     except TimeoutError:
         raise FetchFailed("it did not answer in time") from None
     except (h11.ProtocolError, OSError, ValueError):
@@ -170,16 +178,11 @@ async def post(
 
 
 async def _exchange(
-    url: str,
-    body: bytes,
-    headers: Mapping[str, str],
-    bytes_max: int,
-    networks: Sequence[Network],
-    authorities: ssl.SSLContext,
+    request: Request, bytes_max: int, networks: Sequence[Network], authorities: ssl.SSLContext
 ) -> Reply:
     """One request on a connection of its own. Without the layers of a client that keeps connections and cookies, of
     which there shall be none, a message costs a quarter."""
-    parts = urlsplit(url)
+    parts = urlsplit(request.url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if is_secure else 80)
     address = await _resolve(host, port, networks)
@@ -188,10 +191,10 @@ async def _exchange(
     reader, writer = await asyncio.open_connection(str(address), port, limit=READ_BYTES, **secured)
     try:
         http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
-        fixed = {"Host": parts.netloc, "Content-Length": str(len(body)), "Connection": "close"}
+        fixed = {"Host": parts.netloc, "Content-Length": str(len(request.body)), "Connection": "close"}
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        request = h11.Request(method="POST", target=target, headers=list({**headers, **fixed}.items()))
-        for event in (request, h11.Data(data=body), h11.EndOfMessage()):
+        head = h11.Request(method=request.method, target=target, headers=list({**request.headers, **fixed}.items()))
+        for event in (head, h11.Data(data=request.body), h11.EndOfMessage()):
             writer.write(http.send(event) or b"")
         await writer.drain()
         return await _reply(http, reader, bytes_max)

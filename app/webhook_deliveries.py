@@ -37,11 +37,12 @@ RETURNING n.tenant_id, n.endpoint_id, n.stream, n.stream_id, n.next_at AS lease,
 # Read anew for each attempt: what was erased meanwhile is not sent.
 _NEXT = """
 SELECT d.id, d.attempts, d.seq, d.event_id, d.event_type, e.recorded_at, e.actor_kind, e.actor_id,
-       (x.data - 'changes')::text AS data, w.url, w.filter, w.client_ids, w.payload, w.status, w.failing_since,
-       w.secret,
+       (x.data - 'changes')::text AS data, w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
+       w.failing_since, w.secret,
        CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret,
        (SELECT json_build_object('id', i.id, 'number', i.number, 'status', i.status, 'severity', i.severity,
-            'playbook', i.playbook_slug, 'exercise', i.exercise, 'client_ids', i.client_ids, 'labels', i.labels)::text
+            'playbook', i.playbook_slug, 'exercise', i.exercise, 'client_ids', i.client_ids, 'labels', i.labels,
+            'next_due_at', instant(i.next_due_at))::text
         FROM incidents i WHERE d.stream = 'incident' AND i.tenant_id = d.tenant_id AND i.id = d.stream_id) AS incident
 FROM webhook_deliveries d
 JOIN webhook_endpoints w ON w.tenant_id = d.tenant_id AND w.id = d.endpoint_id
@@ -106,7 +107,9 @@ class Delivery(Struct, frozen=True, kw_only=True):
     actor_kind: str
     actor_id: UUID
     data: str | None
-    url: str
+    format: str
+    url: str  # masked where `sealed_url` is the address
+    sealed_url: bytes | None
     filter: str | None
     client_ids: list[UUID] | None
     payload: str

@@ -15,14 +15,15 @@ from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Vault
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
+from domain.event_formats import FORMATS
 from domain.refusals import Conflict, InputError, Invalid, NotFound
-from domain.webhook_endpoints import check_filter, check_types
+from domain.webhook_endpoints import check_filter, check_types, masked_url
 
 ENDPOINTS_MAX = 100  # of a tenant: each event may be told to all of them
 REPLAYED_MAX = 10_000  # deliveries in one call
 
 _LOCK = """
-SELECT id, version, name, url, event_types, filter, client_ids, payload, status
+SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status
 FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 # What was parked while the endpoint was disabled goes on, and what waits goes on now; what is leased is on its way.
@@ -56,13 +57,19 @@ def secret_about(tenant_id: UUID, endpoint_id: UUID) -> bytes:
     return f"webhook endpoint\n{tenant_id}\n{endpoint_id}".encode()
 
 
+def url_about(tenant_id: UUID, endpoint_id: UUID) -> bytes:
+    """What a sealed address is bound to."""
+    return f"webhook endpoint address\n{tenant_id}\n{endpoint_id}".encode()
+
+
 async def create_endpoint(
     db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, networks: Sequence[Network]
 ) -> tuple[UUID, str]:
     """Add an endpoint; its id and its secret, shown now and never again.
 
-    `given` holds name, url and event_types, and any of filter, client_ids and payload. Raises Forbidden, Invalid and
-    Conflict (`too-many-endpoints`).
+    `given` holds name, url and event_types, and any of format, filter, client_ids and payload.
+
+    Raises Forbidden, Invalid and Conflict (`too-many-endpoints`).
     """
     _require(principal)
     await _check(db, given, networks)
@@ -75,6 +82,7 @@ async def create_endpoint(
         "filter": None,
         "client_ids": None,
         "payload": "thin",
+        "format": "standard",
         "status": "active",
         **given,
         "public_key": public_key_text(secret),
@@ -83,6 +91,7 @@ async def create_endpoint(
         "updated_at": now,
     }
     hidden = {"secret": vault.seal(secret, about=secret_about(db.tenant_id, endpoint_id))}
+    hidden |= _hide_url(row, row["format"], vault, url_about(db.tenant_id, endpoint_id))
     told = Written("webhook_endpoint", "webhook_endpoint.created")
     await insert_row(db, "webhook_endpoints", row, told, actor=principal.actor, at=now, hidden=hidden)
     return endpoint_id, secret_text(secret)
@@ -94,6 +103,7 @@ async def change_endpoint(
     endpoint_id: UUID,
     given: Mapping[str, Any],
     if_match: str | None,
+    vault: Vault,
     networks: Sequence[Network],
 ) -> None:
     """Change what `given` names. Activated again, it is sent what was waiting when it was disabled.
@@ -112,7 +122,8 @@ async def change_endpoint(
     if "status" in changes:
         whole |= {"disabled_because": None if changes["status"] == "active" else "asked", "failing_since": None}
     told = Written("webhook_endpoint", "webhook_endpoint.changed", fields=sorted(changes))
-    await update_row(db, "webhook_endpoints", endpoint_id, whole, told, actor=principal.actor, at=now)
+    hidden = _hide_url(whole, before["format"], vault, url_about(db.tenant_id, endpoint_id))
+    await update_row(db, "webhook_endpoints", endpoint_id, whole, told, actor=principal.actor, at=now, hidden=hidden)
     if changes.get("status") == "active":
         await db.execute(_RESUME, db.tenant_id, endpoint_id)
         await _wake(db)
@@ -195,6 +206,15 @@ async def replay_deliveries(
     count: int = await db.value(REPLAY_SOME, db.tenant_id, endpoint_id, REPLAYED_MAX, since, until, list(statuses))
     await _wake(db)
     return count
+
+
+def _hide_url(row: dict[str, Any], form: str, vault: Vault, about: bytes) -> dict[str, Any]:
+    """The columns that hide a new address where it is a secret; the row keeps what may be shown of it."""
+    if "url" not in row or not FORMATS[form].has_secret_url:
+        return {}
+    sealed = vault.seal(row["url"].encode(), about=about)
+    row["url"] = masked_url(row["url"])
+    return {"sealed_url": sealed}
 
 
 def _require(principal: Principal) -> None:

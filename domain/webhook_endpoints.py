@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from domain.expressions import EvaluationFailed, InvalidExpression, Scope, compile_expression
 from domain.refusals import InputError, Invalid
@@ -45,6 +46,12 @@ def passes(text: str | None, known: Mapping[str, Any]) -> bool:
         return compile_expression(text, VARIABLES).holds(Scope(variables, VARIABLES - variables.keys())) is not False
     except (EvaluationFailed, InvalidExpression):
         return True
+
+
+def masked_url(url: str) -> str:
+    """What may be shown of an address that is a secret: where it leads, and that there is more."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}/..."
 
 
 def message(event: Mapping[str, Any], *, is_full: bool) -> dict[str, Any]:

@@ -32,6 +32,7 @@ EventTypes = Annotated[list[Annotated[str, StringConstraints(max_length=121)]], 
 Filter = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_MAX)]
 ClientIds = Annotated[list[UUID], Field(min_length=1, max_length=1_000)]
 Payload = Literal["thin", "full"]
+Format = Literal["standard", "cloudevents", "ocsf", "slack", "teams"]
 Status = Literal["active", "disabled"]
 SettledStatus = Literal["delivered", "failed", "withheld"]
 DeliveryStatus = Literal["pending", "delivered", "failed", "withheld"]
@@ -42,11 +43,13 @@ class EndpointIn(In):
 
     `filter` is a condition in CEL over `type`, `stream`, `origin` and `incident`; what it says no to is not sent. With
     `client_ids` only incidents are told whose clients are all among these. `payload`: `thin` says what happened to
-    what, `full` what the timeline says too.
+    what, `full` what the timeline says too. `format` is the form of what is sent and stays as it is. The address of a
+    channel (`slack`, `teams`) is a secret: it is kept sealed and shown without its path.
     """
 
     name: Name
     url: Url
+    format: Format = "standard"
     event_types: EventTypes
     filter: Filter | None = None
     client_ids: ClientIds | None = None
@@ -90,6 +93,7 @@ class WebhookEndpoint(Out):
     version: int
     name: str
     url: str
+    format: Format
     event_types: list[str]
     filter: str | None
     client_ids: list[UUID] | None
@@ -207,7 +211,8 @@ async def edit_endpoint(call: Call, id: UUID, given: EndpointEdit) -> Response:
 
     async def work(db: Db, principal: Principal) -> Answer:
         sent = given.model_dump(exclude_unset=True)
-        await change_endpoint(db, principal, id, sent, call.if_match, call.settings.webhook_networks)
+        networks = call.settings.webhook_networks
+        await change_endpoint(db, principal, id, sent, call.if_match, call.vault, networks)
         return await _shown(db, principal, id)
 
     return await call.write("endpoint.write", work)

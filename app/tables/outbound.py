@@ -14,13 +14,20 @@ class WebhookEndpoint(SQLModel, table=True):
     """An address that events are sent to. `client_ids` null means no client limit. Secrets are sealed."""
 
     __tablename__ = "webhook_endpoints"
-    __table_args__ = (of_tenant(), one_of("payload", "thin", "full"), one_of("status", "active", "disabled"))
+    __table_args__ = (
+        of_tenant(),
+        one_of("payload", "thin", "full"),
+        one_of("format", "standard", "cloudevents", "ocsf", "slack", "teams"),
+        one_of("status", "active", "disabled"),
+    )
 
     tenant_id: UUID = columns.tenant()
     id: UUID = columns.key()
     version: int = columns.number(1)
     name: str = columns.text()
-    url: str = columns.text()
+    url: str = columns.text()  # masked where `sealed_url` holds the address
+    sealed_url: bytes | None = columns.binary()
+    format: str = columns.text("standard")
     event_types: list[str] = columns.words()
     filter: str | None = columns.text()
     client_ids: list[UUID] | None = Field(sa_type=ARRAY(Uuid))

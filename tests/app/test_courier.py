@@ -403,3 +403,45 @@ async def test_one_delivery_is_replayed_with_its_id(
     await courier().work_for(tenant.tenant_id)
     assert (await http.get(path)).json()["status"] == "delivered"
     assert [event["id"] for event in receiver.events].count(first["event_id"]) == 2
+
+
+async def test_what_leaves_has_the_form_of_the_endpoint_and_is_signed(
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
+) -> None:
+    endpoint = await add(http, receiver, format="cloudevents")
+    incident = await report(http)
+    await courier().work_for(tenant.tenant_id)
+    (first, *_) = receiver.got
+    assert first.headers["content-type"] == "application/cloudevents+json"
+    assert (first.event["specversion"], first.event["id"]) == ("1.0", first.headers["webhook-id"])
+    assert first.event["data"]["incident"]["number"] == first.event["subject"] == incident["number"]
+    assert Webhook(endpoint["secret"]).verify(first.body, first.headers) == first.event
+
+
+async def test_the_address_of_a_channel_is_sealed_and_never_shown(
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, database: Database, tenant: Any
+) -> None:
+    endpoint = await add(http, receiver, url=f"{receiver.url}/T0/s3cret", format="slack")
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    shown = receiver.url.removesuffix("/events") + "/..."
+    assert endpoint["url"] == shown
+    incident = await report(http, title="About Jane Roe")
+    await courier().work_for(tenant.tenant_id)
+    assert receiver.got[0].path == "/events/T0/s3cret"
+    assert incident["number"] in receiver.events[0]["text"]
+    assert not any(b"Jane" in one.body for one in receiver.got)
+    # What is shown, given back, changes nothing; another address does.
+    assert (await http.patch(path, json={"url": shown, "name": "Other"})).json()["url"] == shown
+    await http.post(f"{path}/test")
+    await courier().work_for(tenant.tenant_id)
+    assert receiver.got[-1].path == "/events/T0/s3cret"
+    assert (await http.patch(path, json={"url": f"{receiver.url}/T1/an0ther"})).json()["url"] == shown
+    await http.post(f"{path}/test")
+    await courier().work_for(tenant.tenant_id)
+    assert receiver.got[-1].path == "/events/T1/an0ther"
+    async with database.transaction(tenant.tenant_id) as db:
+        rows = await db.fetch("select e::text as kept from webhook_endpoints e")
+        told = await db.fetch("select data::text as kept from event_data where stream = 'webhook_endpoint'")
+    kept = "".join(row["kept"] for row in (*rows, *told))
+    assert "s3cret" not in kept
+    assert "an0ther" not in kept

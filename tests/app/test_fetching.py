@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.fetching import FetchFailed, Reply, check_receiver, check_url, fetch, is_allowed, post
+from app.fetching import FetchFailed, Reply, Request, check_receiver, check_url, fetch, is_allowed
+from app.fetching import send as send_request
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -177,10 +178,8 @@ async def test_what_is_no_short_document_fails(web: Web, answer: bytes) -> None:
 async def send(
     url: str, *, networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK, seconds_max: float = 5
 ) -> Reply:
-    return await post(
-        url,
-        body=b"{}",
-        headers={"Content-Type": "application/json"},
+    return await send_request(
+        Request(url=url, headers={"Content-Type": "application/json"}, body=b"{}"),
         bytes_max=10,
         seconds_max=seconds_max,
         networks=networks,
