@@ -4,15 +4,15 @@ from alembic import op
 
 from migrations.scripts import run_script
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
     """Two columns."""
-    run_script("0030_event_formats.sql")
+    run_script("0031_event_formats.sql")
 
 
 def downgrade() -> None:
