@@ -94,6 +94,7 @@ class Doing(Struct, kw_only=True):
             system=self.system,
             instance=self.source.instance,
             labels=tuple(defaults.get("labels") or ()),
+            facts=defaults.get("facts") or {},
         )
 
 
@@ -202,9 +203,7 @@ def _lock_name(key: str) -> str:
 async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     clients, how = await _clients(db, doing.source, event)
     name, principal = doing.system.title, doing.source.principal
-    hint, why = known_playbook(event.playbook_hint), f"{name} names this playbook."
-    if hint is None:
-        hint, why = known_playbook(doing.source.defaults.get("playbook")), "It is the usual one of this source."
+    hint, why = _playbook(doing, event)
     report = report_of(event, doing.origin, clients, doing.at)
     if hint is not None:
         # Named by an alert, a playbook stays a suggestion: declaring it is left to people.
@@ -216,6 +215,17 @@ async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         if named is not None:
             await note_unmapped(db, doing.source.id, named, event.client_name, incident_id, doing.at)
     return Outcome("created", f"{event.because or f'{name} reported it.'} {how}".strip(), incident_id)
+
+
+def _playbook(doing: Doing, event: SourceEvent) -> tuple[str | None, str]:
+    """The playbook that people of the tenant or the sender named for this report, and who: the nearest to it counts."""
+    met = event.met.playbook if event.met is not None else None
+    named = (
+        (met, event.met.because if event.met is not None else ""),
+        (event.playbook_hint, f"{doing.system.title} names this playbook."),
+        (doing.source.defaults.get("playbook"), "It is the usual one of this source."),
+    )
+    return next(((slug, why) for slug, why in named if known_playbook(slug) is not None), (None, ""))
 
 
 async def _change(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -> Outcome:
@@ -264,7 +274,7 @@ async def _count_repetition(db: Db, doing: Doing, event: SourceEvent, incident_i
 
 
 async def _clients(db: Db, source: Source, event: SourceEvent) -> tuple[list[UUID], str]:
-    """The client by the source's map, by what the system calls it, or the source's default; and what is amiss.
+    """The client by the source's map, by what the system calls it, by a rule, or the usual one; and what is amiss.
 
     A body only ever names; which client a name means was said by people of the tenant.
     """
@@ -278,4 +288,6 @@ async def _clients(db: Db, source: Source, event: SourceEvent) -> tuple[list[UUI
         if found is not None:
             return [found], ""
     unknown = "The client it names is not known here." if named else ""
+    if event.met is not None and event.met.client_id is not None:
+        return [event.met.client_id], ""
     return ([source.default_client_id] if source.default_client_id is not None else []), unknown

@@ -20,8 +20,10 @@ from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Claim, Vault, new_hook_token
 from app.source_silence import expect
 from domain.actors import Actor
+from domain.playbooks import catalogue
 from domain.refusals import InputError, Invalid, NotFound
 from domain.signatures import Scheme, Sns, UrlOnly, check_secret
+from domain.source_rules import fact_faults
 from domain.systems import read_mapping, system_names, system_text
 
 OVERLAP = timedelta(hours=24)
@@ -255,14 +257,26 @@ async def _check(db: Db, row: Mapping[str, Any], secret: str | None, given: Mapp
         if all(reason is not None for reason in reasons):
             faults.append(_fault("/secret", str(next(reason for reason in reasons if reason))))
     read_mapping(row["mapping"])
+    if given is None or "defaults" in given:
+        faults += _default_faults(row["defaults"])
     faults += await _client_faults(db, row if given is None else given)
     if faults:
         raise Invalid("The source cannot work like this; `errors` says why.", errors=faults[:20])
 
 
+def _default_faults(defaults: Mapping[str, Any]) -> list[InputError]:
+    slug = defaults.get("playbook")
+    faults = fact_faults("/defaults/facts", defaults.get("facts") or {})
+    if slug is not None and catalogue().get(slug) is None:
+        faults.append(_fault("/defaults/playbook", "there is no such playbook; `GET /v1/playbooks` lists them"))
+    return faults
+
+
 async def _client_faults(db: Db, row: Mapping[str, Any]) -> list[InputError]:
     named = {("/default_client_id", row.get("default_client_id"))}
     named |= {(f"/client_map/{name[:80]}", one) for name, one in (row.get("client_map") or {}).items()}
+    rules = (row.get("mapping") or {}).get("rules") or []
+    named |= {(f"/mapping/rules/{index}/client_id", rule.get("client_id")) for index, rule in enumerate(rules)}
     wanted = {UUID(str(one)) for _, one in named if one is not None}
     if not wanted:
         return []

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from domain.expressions import EvaluationFailed, Scope
 from domain.payloads import Unreadable, decode
+from domain.readers import first_given
 from domain.signatures import Received
-from domain.systems import Action, EventReader, FieldReader, System, first_given
+from domain.source_rules import MetRule, met_rule
+from domain.systems import Action, EventReader, FieldReader, System
 
 __all__ = ["SourceEvent", "Unmappable", "kept_headers", "read_delivery"]
 
@@ -75,6 +77,7 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = field(default_factory=dict)
     ai_systems: list[dict[str, str]] = field(default_factory=list)
     playbook_hint: str | None = None
+    met: MetRule | None = None  # the rule of the source that it met, where it may open an incident
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -180,7 +183,7 @@ def received_again(body: bytes, kept: Mapping[str, Any]) -> Received:
 def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
     rule = _decided(system, scope, values.faults)
     created, updated = values.instant("created_at"), values.instant("updated_at")
-    return SourceEvent(
+    event = SourceEvent(
         action=rule.action,
         because=rule.because,
         rule=rule.when.text,
@@ -209,6 +212,9 @@ def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
         ai_systems=values.ai_systems(),
         playbook_hint=values.line("playbook_hint", LABEL_MAX),
     )
+    if system.rules and event.action in DESCRIBING:
+        return structs.replace(event, met=met_rule(system.rules, event, values.faults))
+    return event
 
 
 def _decided(system: System, scope: Scope, faults: list[str]) -> EventReader:

@@ -27,13 +27,17 @@ CLOSED = ("closed", "rejected")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """Where an event comes from: the source, its instance of the system, the delivery that brought it."""
+    """Where an event comes from: the source, its instance of the system, the delivery that brought it.
+
+    `labels` and `facts` are what every incident of the source begins with.
+    """
 
     source_id: UUID
     delivery_id: UUID
     system: System
     instance: str
     labels: tuple[str, ...] = ()
+    facts: dict[str, Any] = {}
 
 
 def report_of(event: SourceEvent, origin: Origin, client_ids: list[UUID], now: datetime) -> Report:
@@ -52,7 +56,8 @@ def report_of(event: SourceEvent, origin: Origin, client_ids: list[UUID], now: d
         discovery_method=origin.system.discovery_method,
         client_ids=client_ids,
         ai_systems=list(event.ai_systems),
-        facts=usable_facts(event.facts)[0],
+        # What the delivery itself says of this case is nearer to it than what is usual.
+        facts=usable_facts({**origin.facts, **(event.met.facts if event.met else {}), **event.facts})[0],
         labels=[*dict.fromkeys((*origin.labels, *event.labels))],
         external_references=references(event, origin),
         severity_hint=event.severity_hint,

@@ -5,7 +5,6 @@ events are asked first, its fields replace the system's.
 """
 
 import re
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Annotated, Any, Literal
 
@@ -13,27 +12,18 @@ import orjson
 from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from domain.expression_values import dotted
-from domain.expressions import EvaluationFailed, Expression, InvalidExpression, Scope, compile_expression
+from domain.expressions import InvalidExpression
 from domain.glossary import DiscoveryMethod
 from domain.payloads import DecodeStep
+from domain.readers import Reader
 from domain.refusals import InputError, Invalid
 from domain.shipped import shipped, shipped_names
 from domain.signatures import Scheme
+from domain.source_rules import RULES_MAX, Rule, RuleText, compiled_rules, rule_faults
 
-VARIABLES = frozenset({"body", "item", "headers", "query"})
-"""What an expression sees: the decoded body, one element of it where a delivery holds several, headers in lower case,
-and the parameters of the address."""
 EVENTS_MAX = 30
 ALTERNATIVES_MAX = 10
 VALUES_MAX = 100
-# A plain path needs no evaluation: measured, 0.3 us instead of 5 us.
-PATH = re.compile(r"""(body|item|headers|query)((?:\.[A-Za-z_][A-Za-z0-9_]*|\["[^"\\]{1,100}"\]|\[\d{1,4}\])*)""")
-PATH_PART = re.compile(r"""\.([A-Za-z_][A-Za-z0-9_]*)|\["([^"\\]*)"\]|\[(\d+)\]""")
-# The form of most conditions, which is compared without evaluating it either.
-TEST = re.compile(
-    r"""get\((body|item|headers|query),\s*"([^"\\]{1,100})",\s*("[^"\\]*"|true|false)\)\s*(==|!=)\s*("[^"\\]*"|true|false)"""
-)
 REFERRED = re.compile(r"""\b(headers|query)(?:\.([A-Za-z_]\w*)|\["([^"\\]+)"\]|\s*,\s*"([^"\\.]+)")""")
 
 Action = Literal["open", "update", "close", "comment", "ignore"]
@@ -110,12 +100,14 @@ class EventText(_Model):
 class MappingText(_Model):
     """What a source says about its own deliveries, over what its system says.
 
-    `items` leads to a list of several; an object there is a list of one.
+    `items` leads to a list of several; an object there is a list of one. `rules` say what is meant by a report that
+    opens an incident: the first that holds decides.
     """
 
     events: Annotated[list[EventText], Field(max_length=EVENTS_MAX)] = []
     fields: dict[FieldName, AnyField] = {}
     items: Text | None = None
+    rules: Annotated[list[RuleText], Field(max_length=RULES_MAX)] = []
 
 
 class HandshakeText(_Model):
@@ -146,50 +138,6 @@ class SystemText(_Model):
     reply: dict[str, str] = {}
     events: Annotated[list[EventText], Field(min_length=1, max_length=EVENTS_MAX)]
     fields: dict[FieldName, AnyField]
-
-
-class _Test(Struct, frozen=True):
-    """`get(root, "a.b", default) == wanted`, or its contrary."""
-
-    root: str
-    way: tuple[str | int, ...]
-    default: str | bool
-    wanted: str | bool
-    is_equal: bool
-
-    def holds(self, scope: Scope) -> bool:
-        """As the evaluator would say it: values of different types are never equal."""
-        value = _found(scope.variables.get(self.root), self.way)
-        value = self.default if value is None else value
-        return (type(value) is type(self.wanted) and value == self.wanted) is self.is_equal
-
-
-class Reader:
-    """One expression. A plain path and a plain comparison are read without evaluating anything."""
-
-    __slots__ = ("_expression", "_path", "_test", "text")
-
-    def __init__(self, text: str, *, is_shipped: bool) -> None:
-        self.text = text
-        self._path = _path(text)
-        self._test = _test(text)
-        self._expression: Expression | None = None
-        if self._path is None and self._test is None:
-            self._expression = compile_expression(text, VARIABLES, shipped=is_shipped)
-
-    def read(self, scope: Scope) -> Any:
-        """The value, None when there is nothing. Raises EvaluationFailed when the expression does not fit the body."""
-        if self._path is not None:
-            root, way = self._path
-            return _found(scope.variables.get(root), way)
-        if self._test is not None:
-            return self._test.holds(scope)
-        assert self._expression is not None
-        return self._expression.evaluate(scope)
-
-    def holds(self, scope: Scope) -> bool:
-        """Whether it is exactly true. Raises EvaluationFailed as `read` does."""
-        return self.read(scope) is True
 
 
 class FieldReader(Struct, frozen=True):
@@ -242,6 +190,7 @@ class System(Struct, frozen=True, kw_only=True):
     reply: dict[str, str]
     events: tuple[EventReader, ...]
     fields: dict[str, FieldReader]
+    rules: tuple[Rule, ...]
     kept_headers: frozenset[str]  # those that the mapping refers to, and so needs when it is tried again
     kept_query: frozenset[str]
 
@@ -290,8 +239,9 @@ def read_mapping(given: Any) -> MappingText:
         except InvalidExpression as error:
             where = "" if error.position is None else f" [position {error.position}]"
             faults.append(InputError(pointer, f"{error.reason}{where}"))
+    faults += rule_faults(mapping.rules)
     if faults:
-        raise Invalid("An expression cannot be used; `errors` says which and where.", errors=faults[:20])
+        raise Invalid("The mapping cannot be used; `errors` says what and where.", errors=faults[:20])
     return mapping
 
 
@@ -315,6 +265,7 @@ def compile_system(text: SystemText, mapping: MappingText) -> System:
         reply=text.reply,
         events=tuple(events),
         fields={field.name: field for field in fields},
+        rules=compiled_rules(mapping.rules),
         kept_headers=frozenset("".join(names).lower() for root, *names in referred if root == "headers"),
         kept_query=frozenset("".join(names) for root, *names in referred if root == "query"),
     )
@@ -342,51 +293,5 @@ def _field(name: FieldName, field: FieldText, *, is_own: bool) -> FieldReader:
     return FieldReader(name, readers, words, containing, field.time, is_own)
 
 
-def _path(text: str) -> tuple[str, tuple[str | int, ...]] | None:
-    match = PATH.fullmatch(text.strip())
-    if match is None:
-        return None
-    parts = PATH_PART.findall(match[2])
-    return match[1], tuple(int(number) if number else name or quoted for name, quoted, number in parts)
-
-
-def _test(text: str) -> _Test | None:
-    match = TEST.fullmatch(text.strip())
-    if match is None:
-        return None
-    root, path, default, sign, wanted = match.groups()
-    return _Test(root, dotted(path), _literal(default), _literal(wanted), sign == "==")
-
-
-def _literal(text: str) -> str | bool:
-    return text == "true" if text in ("true", "false") else text[1:-1]
-
-
-def _found(value: Any, way: tuple[str | int, ...]) -> Any:
-    """The value at the end of `way`, None when it leads nowhere. What is read was made by a parser of JSON."""
-    for part in way:
-        if type(value) is dict:
-            value = value.get(part)
-        elif type(value) is list and type(part) is int and part < len(value):
-            value = value[part]
-        else:
-            return None
-    return value
-
-
 def _escaped(part: object) -> str:
     return str(part).replace("~", "~0").replace("/", "~1")[:80]
-
-
-def first_given(readers: Sequence[Reader], scope: Scope) -> tuple[Any, str | None]:
-    """What the first reader gives that gives something, and why one before it failed."""
-    fault = None
-    for reader in readers:
-        try:
-            value = reader.read(scope)
-        except EvaluationFailed as error:
-            fault = str(error)[:200]
-            continue
-        if value or (value is not None and not isinstance(value, str | list | dict)):
-            return value, None
-    return None, fault

@@ -86,4 +86,6 @@ async def preview_delivery(call: Call, id: UUID, given: SourcePreviewIn) -> Resp
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, UUID):  # the driver's own class of it, which the encoder does not know
+        return str(value)
     return {name: getattr(value, name) for name in value.__struct_fields__}

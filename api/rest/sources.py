@@ -32,9 +32,11 @@ ClientMap = Annotated[dict[Annotated[str, StringConstraints(max_length=500)], UU
 
 
 class DefaultsIn(In):
-    """What an incident of this source gets: a playbook to suggest, labels."""
+    """What an incident of this source gets: a playbook to suggest, labels, facts (where the delivery says nothing of
+    them)."""
 
     playbook: Word | None = None
+    facts: JsonObject | None = None
     labels: Annotated[list[Word], Field(max_length=50)] | None = None
 
 

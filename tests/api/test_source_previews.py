@@ -88,3 +88,42 @@ async def test_a_handshake_is_shown(http: httpx.AsyncClient) -> None:
 async def test_a_source_of_nobody(http: httpx.AsyncClient) -> None:
     answer = await http.post("/v1/sources/01890000-0000-7000-8000-000000000000/preview", json={"body": {}})
     assert answer.status_code == 404
+
+
+async def test_the_rule_that_a_report_meets_is_shown_and_followed(
+    http: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    client = (await http.post("/v1/clients", json={"name": "Northwind"})).json()["id"]
+    rules = [
+        {"when": 'report.title.startsWith("[test]")', "playbook": "bad-output"},
+        {
+            "when": 'report.title.startsWith("[NW]") && "gateway" in words',
+            "playbook": "shadow-ai",
+            "client_id": client,
+            "facts": {"data_exfiltrated": True},
+            "because": "The gateway of Northwind told of it.",
+        },
+    ]
+    body = {"event_action": "trigger", "dedup_key": "g-1", "title": "[NW] gateway", "playbook_hint": "bad-output"}
+    given = {
+        "name": "G",
+        "system": "generic",
+        "mapping": {"rules": rules},
+        "defaults": {"facts": {"exposure": "public"}},
+    }
+    answer = await http.post("/v1/sources", json=given)
+    assert answer.status_code == 201, answer.text
+    said = await preview(http, answer.json(), body)
+    assert said["events"][0]["met"]["place"] == "/mapping/rules/1"
+    assert said["events"][0]["met"]["when"] == rules[1]["when"]
+    assert said["incident"]["suggested_playbook"] == {"slug": "shadow-ai", "because": rules[1]["because"]}
+    path = "/hooks/" + answer.json()["hook_url"].rsplit("/", 1)[1]
+    told = (await stranger.post(path, json=body)).json()
+    found = (await http.get(f"/v1/incidents/{told['incident']['id']}")).json()
+    assert found["suggested_playbook"]["slug"] == "shadow-ai"
+    assert found["client_ids"] == [client]
+    assert found["facts"]["data_exfiltrated"]["value"] is True
+    assert found["facts"]["exposure"]["value"] == "public"
+    named = {**body, "dedup_key": "g-2", "facts": {"data_exfiltrated": False}, "title": "Other"}
+    found = (await preview(http, answer.json(), named))["incident"]
+    assert (found["suggested_playbook"]["slug"], found["client_ids"]) == ("bad-output", [])

@@ -254,7 +254,7 @@ def test_a_fault_of_an_expression_has_a_position() -> None:
 
 def test_a_plain_comparison_means_what_the_evaluator_says() -> None:
     from domain.expressions import Scope, compile_expression
-    from domain.systems import Reader
+    from domain.readers import Reader
 
     bodies: list[Any] = [{"a": {"b": v}} for v in ("x", "", None, 1, True, False, [], {}, "true")] + [{}, [], None, "x"]
     for text in (
