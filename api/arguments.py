@@ -5,7 +5,6 @@ request anew, which costs a list with twenty filters more than its query does. H
 the request is worked out once, and only what was sent is looked at.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from inspect import iscoroutinefunction
 from typing import Any, get_origin
@@ -16,29 +15,21 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from api.global_ids import labels_of, own_id
+
 ABSENT: Any = object()  # a body that was not sent
-
-
-NOT_OURS = frozenset({"system", "instance", "external_id", "token"})  # parts of addresses that others have named
-_GLOBAL_ID = re.compile(r"[A-Z][A-Za-z]{2,40}:(?:[0-9a-f-]{36}:)?(\S{1,200})")
-
-
-def own_id(name: str, text: str) -> str:
-    """The id within its kind: a global id (`Incident:<uuid>`, `Step:<uuid>:DL.1`) serves wherever one does."""
-    found = None if name in NOT_OURS else _GLOBAL_ID.fullmatch(text)
-    return found[1] if found else text
 
 
 class Arguments:
     """What one route takes: parts of its path, parameters of its query, one body, and what is made of the request."""
 
-    def __init__(self, dependant: Dependant) -> None:
+    def __init__(self, dependant: Dependant, path: str) -> None:
         assert not [*dependant.header_params, *dependant.cookie_params], "headers are read where they are needed"
         assert len(dependant.body_params) <= 1, "a body is one model"
         assert all(_takes_request_alone(one) for one in dependant.dependencies), "filters together are a query model"
         self._made = [(one.name, one.call) for one in dependant.dependencies if one.name and one.call]
         self._request = dependant.request_param_name
-        self._path = dependant.path_params
+        self._path, self._labels = dependant.path_params, labels_of(path)
         self._body = next(iter(dependant.body_params), None)
         model = dependant.query_params[0] if dependant.query_params and _is_model(dependant.query_params[0]) else None
         assert model is None or len(dependant.query_params) == 1, "a query model stands alone"
@@ -52,7 +43,7 @@ class Arguments:
     def bind(self, request: Request, pairs: Sequence[tuple[str, str]], body: Any) -> dict[str, Any]:
         """The arguments of one call. `pairs` are the query's, all of them in `repeatable`.
 
-        Raises RequestValidationError with every fault found.
+        Raises RequestValidationError with every fault found; NotFound for a global id of what the address is not of.
         """
         values, faults = dict(self._defaults), list[Any]()
 
@@ -60,8 +51,11 @@ class Arguments:
             values[field.name], found = field.validate(given, loc=place)
             faults.extend(found)
 
+        named = dict[str, str]()
         for field in self._path:
-            take(field, own_id(field.alias, request.path_params[field.alias]), "path", field.alias)
+            given, labels = request.path_params[field.alias], self._labels.get(field.alias, frozenset())
+            named[field.alias] = own_id(given, labels, named.get("incident_id"))
+            take(field, named[field.alias], "path", field.alias)
         query = self._collect(pairs)
         if self._model is not None:
             take(self._model, query, "query")

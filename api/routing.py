@@ -72,7 +72,7 @@ class StrictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The endpoint, with the strict reading before it."""
-        arguments, endpoint, extra = Arguments(self.dependant), self.endpoint, self.openapi_extra or {}
+        arguments, endpoint, extra = Arguments(self.dependant, self.path), self.endpoint, self.openapi_extra or {}
         is_public, reads_json = bool(extra.get("x-public")), self.body_field is not None and not extra.get("x-streamed")
 
         async def handle(request: Request, keeper: Doorkeeper) -> Response:

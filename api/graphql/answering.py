@@ -13,6 +13,7 @@ from graphql.execution.values import get_argument_values, get_variable_values
 from starlette.requests import Request
 
 from api.errors import Unavailable
+from api.global_ids import AN_INCIDENT, GLOBAL, own_id
 from api.graphql.calls import GraphCall
 from api.graphql.cost import COST_MAX, ERRORS_MAX, TooMuch, cost_of
 from api.graphql.documents import Document, Refused, document_of
@@ -20,13 +21,11 @@ from api.graphql.objects import object_of
 from api.graphql.resolving import plain_value
 from api.graphql.roots import (
     BY_ROW,
-    GLOBAL,
     PAGES,
     WHOLES,
     connection_text,
     nodes_of,
     picked,
-    plain_id,
     slice_of,
     telling_of,
     thing_of,
@@ -187,7 +186,7 @@ async def _thing(graph: GraphCall, one: Planned, document: Document, arguments: 
         asked = wanted(label, [one.node.selection_set], document.fragments, exact=True)
         shape, telling = shape_of(asked, label), telling_of(asked)
     else:
-        key = plain_id(arguments["id"], "Incident")
+        key = own_id(arguments["id"], AN_INCIDENT)
     assert asked is not None
     assert shape is not None
     assert telling is not None

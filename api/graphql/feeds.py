@@ -5,6 +5,7 @@ what is kept reads the timeline by itself, or is told to load the list anew.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
@@ -16,9 +17,10 @@ from starlette.requests import Request
 
 from api.calls import check_operation
 from api.errors import Unavailable
+from api.global_ids import AN_INCIDENT, own_id
 from api.graphql.followed import Followed
 from api.graphql.root_fields import PAGES
-from api.graphql.roots import check_types, plain_id, snake
+from api.graphql.roots import check_types, snake
 from api.graphql.roots import told as told_of
 from api.lists import plain_filters
 from app.authentication import Principal
@@ -48,7 +50,7 @@ class Door(Protocol):
         """Do `work` as the caller of `request`, who is authenticated anew, in one read-only transaction."""
 
 
-class Feed:
+class Feed(ABC):
     """One thing followed. Places count from 1; `head` is that of the last message, None before the first follower."""
 
     def __init__(self, door: Door, request: Request, what: Followed, variables: Mapping[str, Any]) -> None:
@@ -62,17 +64,17 @@ class Feed:
         self._reading: asyncio.Task[None] | None = None
         self._again = False
 
+    @abstractmethod
     async def begin(self, db: Db, by: Principal, after: int | None) -> tuple[bytes, int]:
         """The first message of a follower, and the place after which the others lie. Raises what a read does."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _read_on(self) -> None:
         """Read what is new and keep it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _missed(self, place: int) -> AsyncIterator[tuple[int, bytes]]:
         """What followed a place that is not kept any more."""
-        raise NotImplementedError
 
     def poke(self) -> None:
         """Something may be new: read it, unless that is being done."""
@@ -144,7 +146,7 @@ class IncidentFeed(Feed):
         self, door: Door, request: Request, what: Followed, variables: Mapping[str, Any], given: Mapping[str, Any]
     ) -> None:
         super().__init__(door, request, what, variables)
-        self._ref = incident_ref(plain_id(given["id"], "Incident"))
+        self._ref = incident_ref(own_id(given["id"], AN_INCIDENT))
         self.incident: UUID | None = None
 
     async def begin(self, db: Db, by: Principal, after: int | None) -> tuple[bytes, int]:

@@ -19,7 +19,7 @@ from api.graphql.calls import MutationCall
 from api.graphql.objects import CLASSES, camel, described
 from api.graphql.problems import REFUSALS, problem_of
 from api.graphql.resolving import NEEDED, input_of, members_of, plain_value, resolver_of
-from api.graphql.roots import plain_id, read_thing, told, typed
+from api.graphql.roots import own_ids, read_thing, told, typed
 from api.graphql.scalars import JSON
 from api.graphql.selection import Wanted, fields_of, shape_of, wanted
 from api.graphql.types import TYPES
@@ -223,9 +223,8 @@ def _either(success: type) -> Any:
 
 
 async def _run(mutation: Mutation, success: type, info: Info[Any, Any], given: dict[str, Any]) -> Any:
-    values: dict[str, Any] = {}
-    for name in mutation.path:
-        values[name] = typed(mutation.endpoint, name, plain_id(given[camel(name)]))
+    ids = own_ids(mutation.endpoint, {name: given[camel(name)] for name in mutation.path})
+    values: dict[str, Any] = {name: typed(mutation.endpoint, name, text) for name, text in ids.items()}
     if mutation.model is not None and mutation.body is not None:
         members = members_of(given["input"])
         try:

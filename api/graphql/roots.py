@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, get_type_hints
 from uuid import UUID
 
 import orjson
+from fastapi.routing import APIRoute
 from graphql import FieldNode, SelectionSetNode
 from pydantic import TypeAdapter, ValidationError
 
 from api.calls import check_operation
+from api.global_ids import labels_of, own_id
 from api.graphql.calls import GraphCall, RootCall
 from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX
 from api.graphql.objects import TARGETS, camel
@@ -17,6 +20,7 @@ from api.graphql.resolving import by_members
 from api.graphql.root_fields import PAGES, WHOLES, Endpoint, Page, Taken, Whole, called_with
 from api.graphql.selection import Fragments, NotExact, Wanted, fields_of, wanted
 from api.graphql.types import TYPES, GraphType
+from api.rest import ROUTERS
 from app.authentication import Principal
 from app.database import Db
 from app.nouns.incidents import NUMBER
@@ -26,20 +30,21 @@ from app.rights import require_inside
 from app.statements import NOUNS, Shape
 from domain.refusals import InputError, Invalid, NotFound
 
-GLOBAL = re.compile(r"([A-Z][A-Za-z]{2,40}):(\S{1,200})")
+
+@cache
+def _addresses() -> Mapping[Endpoint, dict[str, frozenset[str]]]:
+    """Which types the parameters of each endpoint's address are of."""
+    return {
+        route.endpoint: labels_of(route.path) for one in ROUTERS for route in one.routes if isinstance(route, APIRoute)
+    }
 
 
-def plain_id(text: str, label: str = "") -> str:
-    """The id within its kind: of a global id what follows the type, which has to be `label` where one is meant.
-
-    Raises NotFound for a global id of another type.
-    """
-    found = GLOBAL.fullmatch(text)
-    if found is None:
-        return text
-    if label and found[1] != label:
-        raise NotFound
-    return found[2]
+def own_ids(endpoint: Endpoint, given: Mapping[str, str]) -> dict[str, str]:
+    """The parameters of an endpoint's address, as that takes them. Raises what `own_id` does."""
+    labels, found = _addresses()[endpoint], dict[str, str]()
+    for name, text in given.items():
+        found[name] = own_id(text, labels.get(name, frozenset()), found.get("incident_id"))
+    return found
 
 
 INSIDE = frozenset({"client.read", "person.read", "risk.read"})
@@ -86,8 +91,8 @@ async def slice_of(graph: GraphCall, page: Page, arguments: Mapping[str, Any], s
     except ValidationError as error:
         raise told(error) from None
     values = {name: given for name in page.filter.model_fields if (given := getattr(read, name)) is not None}
-    for name, label in page.ids.items():
-        values[name] = typed(page.endpoint, name, plain_id(arguments[camel(name)], label))
+    for name, text in own_ids(page.endpoint, {name: arguments[camel(name)] for name in page.ids}).items():
+        values[name] = typed(page.endpoint, name, text)
     if page.sorts:
         values["sort"] = re.sub(r"(.+)_desc", r"-\1", arguments.get("sort") or "") or None
     values |= {"call": RootCall(graph, shape), "cursor": arguments.get("after"), "limit": first}
@@ -215,10 +220,13 @@ async def read_thing(
 async def whole_of(graph: GraphCall, root: Whole, arguments: Mapping[str, Any]) -> Any:
     """What the endpoint of REST answers, as an object or a list. Raises what it raises."""
     values: dict[str, Any] = {"call": RootCall(graph), **root.fixed}
+    labels = _addresses()[root.endpoint]
     for shown, (name, taken) in root.arguments.items():
         given = arguments.get(shown)
+        if isinstance(given, str):
+            given = own_id(given, labels.get(name) or _labels_named(name), str(values.get("incident_id")))
         if given is not None:
-            values[name] = _value(name, taken, given, shown)
+            values[name] = _value(taken, given, shown)
     answered = orjson.loads((await _ask(root.endpoint, values)).body)
     for name, one in root.model.model_fields.items():
         if one.alias and not root.many:  # the graph says `start` where an address says `from`
@@ -226,12 +234,16 @@ async def whole_of(graph: GraphCall, root: Whole, arguments: Mapping[str, Any]) 
     return answered["items"] if root.many else answered
 
 
-def _value(name: str, taken: Taken, given: Any, shown: str) -> Any:
+def _labels_named(name: str) -> frozenset[str]:
+    """The type that a parameter of a query names: `incident_id` is of Incident."""
+    noun = NOUNS.get(name.removesuffix("_id")) if name.endswith("_id") else None
+    return frozenset({noun.label}) if noun else frozenset()
+
+
+def _value(taken: Taken, given: Any, shown: str) -> Any:
     """An argument as the endpoint takes it. Raises NotFound for a name of nothing, Invalid for what cannot be meant."""
     if taken.body:
         given = by_members(taken.annotation, given)
-    elif isinstance(given, str) and (taken.needed or name.endswith("_id")):
-        given = plain_id(given)
     try:
         return TypeAdapter(taken.annotation).validate_python(given)
     except ValidationError as error:

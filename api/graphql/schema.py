@@ -13,20 +13,19 @@ import strawberry
 from strawberry.schema import Schema
 from strawberry.types import Info
 
+from api.global_ids import AN_INCIDENT, GLOBAL, own_id
 from api.graphql.cost import FIRST_DEFAULT, FIRST_MAX
 from api.graphql.mutations import mutation_type
 from api.graphql.objects import CLASSES, Node, camel, described, object_of, value_type
 from api.graphql.resolving import NEEDED, input_of, is_nullable, made_input, resolver_of
 from api.graphql.roots import (
     BY_ROW,
-    GLOBAL,
     PAGES,
     WHOLES,
     Page,
     Whole,
     nodes_of,
     page_info,
-    plain_id,
     slice_of,
     snake,
     thing_of,
@@ -181,7 +180,7 @@ def schema() -> Graph:
         )
 
     async def find_incident(info: Info[Any, Any], given: dict[str, Any]) -> Any:
-        return await resolve_thing(info, "Incident", plain_id(given["id"], "Incident"))
+        return await resolve_thing(info, "Incident", own_id(given["id"], AN_INCIDENT))
 
     async def tell_time(info: Info[Any, Any], given: dict[str, Any]) -> Any:
         return server_time(info.context["now"])
