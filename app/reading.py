@@ -141,7 +141,7 @@ async def read_slice(
     values = _spread(noun, given) | {"limit": limit + 1}
     if start:
         values |= {"value": start.value, "key": start.id}
-    await _plan_for(db, noun, given)
+    await _plan_for(db, noun, given, sort.lstrip("-"))
     rows = await db.fetch(sql, *_values(bound, reader, now, values))
     shown = rows[:limit]
     positions = [Position(row[1], row[2]) for row in shown]
@@ -162,9 +162,10 @@ def server_time(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
-async def _plan_for(db: Db, noun: str, given: Mapping[str, Any]) -> None:
-    """Plan for the values at hand where a filter's values are skewed."""
-    if any(NOUNS[noun].filters[name].skewed for name in given):
+async def _plan_for(db: Db, noun: str, given: Mapping[str, Any], sort: str = "") -> None:
+    """Plan for the values at hand where a filter's values are skewed, unless it is the only one and holds the order."""
+    kinds, values = NOUNS[noun].filters, sum(count for _, count in _counted(noun, given))
+    if any(kinds[name].skewed and (values > 1 or kinds[name].ordered != sort) for name in given):
         await db.execute("set local plan_cache_mode = force_custom_plan")
 
 

@@ -262,7 +262,8 @@ def _told(db: Db, stored: Stored, change: Change, difference: Difference) -> tup
         change.now,
     )
     filters = _filter_changes(stored)
-    arguments = orjson.dumps(framed).decode(), orjson.dumps(filters, default=str).decode()
+    carried = {**filters, "number": stored.record.incident.number}
+    arguments = orjson.dumps(framed).decode(), orjson.dumps(carried, default=str).decode()
     return _Told(filters, arguments), framed
 
 
@@ -290,6 +291,7 @@ _FILTER_TABLES = {
     "members": ("incident_members", "member_id", "uuid"),
     "tools": ("incident_tools", "tool_id", "uuid"),
 }
+_NUMBERED = ("clients", "labels")  # lists are read in the order of these rows, so they carry the number
 
 
 @lru_cache(maxsize=256)
@@ -348,7 +350,10 @@ def _filter(name: str) -> str:
     listed = f"SELECT x::{kind} FROM jsonb_array_elements_text($4::jsonb -> '{name}') x"
     if way == "removed":
         return f"DELETE FROM {table} WHERE tenant_id = $1 AND incident_id = $2 AND {column} IN ({listed})"
+    more, number = "", ""
+    if what in _NUMBERED:
+        more, number = ", number_order", ", substring($4::jsonb ->> 'number' from '[0-9]+$')::integer"
     return (
-        f"INSERT INTO {table} (tenant_id, incident_id, {column}) SELECT $1, $2, f.x FROM ({listed}) f (x)"
-        " ON CONFLICT DO NOTHING"
+        f"INSERT INTO {table} (tenant_id, incident_id, {column}{more}) SELECT $1, $2, f.x{number}"
+        f" FROM ({listed}) f (x) ON CONFLICT DO NOTHING"
     )

@@ -75,12 +75,15 @@ Member = Field | Pinned | Group | One | Many
 class Filter:
     """A predicate over `{t}` with the value `{v}`; with `each` it holds for every one of several values.
 
-    `skewed`: some values are in most rows and others in few, so the statement is planned for the value at hand.
+    `skewed`: some values are in most rows and others in few, so the statement is planned for the value at hand. Not so
+    where `ordered` names the sort: then `sql` joins the table `{f}` that holds the value, at most once for each row,
+    whose rows carry that sort's key too, so that a page is a range of their index, whatever the value.
     """
 
     sql: str
     each: bool = False
     skewed: bool = False
+    ordered: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +210,17 @@ class _Statement:
             parts.append(f'{sql} as "{key}"')
         return ",".join(parts)
 
-    def rows(self, noun: Noun, columns: str, t: str, *predicates: str, order: str = "") -> str:
-        """`select columns from noun where predicates order by order`, with the joins that any of these mention."""
-        where = [one for one in (*predicates, self.put(noun.where, t=t)) if one]
+    def rows(self, noun: Noun, columns: str, t: str, *filters: str, order: str = "") -> str:
+        """`select columns from noun where filters order by order`, with the joins that are filters or mentioned."""
+        narrowing = [one for one in filters if one.startswith("join ")]
+        where = [one for one in (*filters, self.put(noun.where, t=t)) if one and one not in narrowing]
         text = columns + " ".join(where) + order
         joins: list[str] = []
         for name, sql in reversed(list(noun.joins.items())):  # a later join may need an earlier one
             if f"{t}_{name}." in text:
                 joins.insert(0, self.put(sql, t=t))
                 text += joins[0]
-        parts = [f"select {columns} from {noun.table} {t}", *joins]
+        parts = [f"select {columns} from {noun.table} {t}", *narrowing, *joins]
         parts += ["where " + " and ".join(where)] if where else []
         return " ".join([*parts, f"order by {order}"] if order else parts)
 
@@ -225,7 +229,7 @@ class _Statement:
         for name, count in filters:
             one = noun.filters[name]
             values = [f"{name}.{number}" for number in range(count)] if one.each else [name]
-            sql += [self.put(one.sql, t=t, v=self.bind(value)) for value in values]
+            sql += [self.put(one.sql, t=t, f=f"{t}_{name}{at}", v=self.bind(v)) for at, v in enumerate(values)]
         return sql
 
 

@@ -87,14 +87,18 @@ def _client(number: str) -> str:
     return f"lpad(({number} % {CLIENTS})::text, 32, '0')::uuid"
 
 
+_ROW = "i.id, i.number_order FROM copies JOIN incidents i USING (id)"  # ids sort by time and are nobody else's
+
+
 async def _filters(connection: asyncpg.Connection, tenant_id: UUID) -> None:
     await connection.execute(
-        f"INSERT INTO incident_clients (tenant_id, client_id, incident_id) SELECT $1, {_client('n')}, id FROM copies",
+        "INSERT INTO incident_clients (tenant_id, client_id, incident_id, number_order)"
+        f" SELECT $1, {_client('n')}, {_ROW}",
         tenant_id,
     )
     await connection.execute(
-        f"INSERT INTO incident_labels (tenant_id, label, incident_id) SELECT $1, 'label-' || (n % {LABELS}), id"
-        " FROM copies",
+        "INSERT INTO incident_labels (tenant_id, label, incident_id, number_order)"
+        f" SELECT $1, 'label-' || (n % {LABELS}), {_ROW}",
         tenant_id,
     )
     await connection.execute(

@@ -21,6 +21,16 @@ WORD = (
     " where w.tenant_id = {t}.tenant_id and w.incident_id = {t}.id and w.word = {v}::text)"
 )
 
+
+def carried(table: str, predicate: str, *, each: bool = False) -> Filter:
+    """A filter by the rows of `table`, which carry the number of their incident and so stand in the order of lists."""
+    join = (
+        f"join {table} {{f}} on {{f}}.tenant_id = {{t}}.tenant_id and {{f}}.incident_id = {{t}}.id"
+        f" and {{f}}.number_order = {{t}}.number_order and {predicate}"
+    )
+    return Filter(join, each=each, skewed=True, ordered="number")
+
+
 FIELDS: dict[str, Member] = {
     **plain(
         "id number exercise version generation status status_before_hold title summary severity "
@@ -75,17 +85,8 @@ INCIDENT = declare(
             "playbook": Filter("{t}.playbook_slug = any({v}::text[])"),
             "assignee": Filter("{t}.assignee_id = {v}::uuid"),
             "exercise": Filter("{t}.exercise = {v}::boolean"),
-            "client_id": Filter(
-                "exists (select 1 from incident_clients c"
-                " where c.tenant_id = {t}.tenant_id and c.incident_id = {t}.id and c.client_id = {v}::uuid)",
-                skewed=True,
-            ),
-            "label": Filter(
-                "exists (select 1 from incident_labels l"
-                " where l.tenant_id = {t}.tenant_id and l.incident_id = {t}.id and l.label = {v}::text)",
-                each=True,
-                skewed=True,
-            ),
+            "client_id": carried("incident_clients", "{f}.client_id = {v}::uuid"),
+            "label": carried("incident_labels", "{f}.label = {v}::text", each=True),
             "control": Filter(
                 "exists (select 1 from control_occurrences o"
                 " where o.tenant_id = {t}.tenant_id and o.incident_id = {t}.id and o.control = {v}::text)",

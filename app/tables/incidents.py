@@ -123,22 +123,33 @@ class IncidentClient(SQLModel, table=True):
     """
 
     __tablename__ = "incident_clients"
-    __table_args__ = (in_incident(), belongs_to("clients", "client_id"), index("incident_clients_of", "incident_id"))
+    __table_args__ = (
+        in_incident(),
+        belongs_to("clients", "client_id"),
+        index("incident_clients_of", "incident_id"),
+        index("incident_clients_by_number", "client_id", "number_order", "incident_id"),
+    )
 
     tenant_id: UUID = columns.tenant()
     client_id: UUID = columns.key()
     incident_id: UUID = columns.key()
+    number_order: int  # of the incident: a page of a client's incidents is a range of the index
 
 
 class IncidentLabel(SQLModel, table=True):
     """`incidents.labels` as rows."""
 
     __tablename__ = "incident_labels"
-    __table_args__ = (in_incident(), index("incident_labels_of", "incident_id"))
+    __table_args__ = (
+        in_incident(),
+        index("incident_labels_of", "incident_id"),
+        index("incident_labels_by_number", "label", "number_order", "incident_id"),
+    )
 
     tenant_id: UUID = columns.tenant()
     label: str = columns.key(Text)
     incident_id: UUID = columns.key()
+    number_order: int  # of the incident, as in IncidentClient
 
 
 class IncidentWord(SQLModel, table=True):
