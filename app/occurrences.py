@@ -91,12 +91,13 @@ def _filters(principal: Principal, asked: Asked, within: Period) -> Mapping[str,
         start = max((one for one in (start, principal.period_from) if one is not None), default=None)
         end = min((one for one in (end, principal.period_to) if one is not None), default=None)
     outcomes = {OUTCOME_OF[state] for state in asked.state or ()}
+    unmet = outcomes.pop() if len(outcomes) == 1 and "met" not in outcomes else None
     return {
         "control": asked.control,
         f"{asked.basis}_from": start,
         f"{asked.basis}_to": end,
         "state": asked.state,
-        "outcome": outcomes.pop() if len(outcomes) == 1 else None,
+        "outcome": unmet,
         "severity": asked.severity,
         "client_id": asked.client_id,
         "playbook": asked.playbook,

@@ -1,10 +1,12 @@
-"""Lists by client and label: a page is a range of an index, in the order of numbers, whatever the value."""
+"""Lists by client, label and control: a page is a range of an index, in the order of the list, whatever the value."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import httpx
+import orjson
 import pytest
 
 from app.database import Database
@@ -12,24 +14,47 @@ from app.statements import compile_page, shape
 from app.tenants import create_tenant
 from tests.cluster import Cluster
 
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+# noun, sort, the filters given, and the index that holds them and the order
+PAGES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("incident", "-number", {"client_id": uuid4()}, "incident_clients_by_number"),
+    ("incident", "-number", {"label": "night"}, "incident_labels_by_number"),
+    ("control_occurrence", "discovered_at", {"control": "CC7.3"}, "control_occurrences_by_discovery"),
+    (
+        "control_occurrence",
+        "discovered_at",
+        {"control": "CC7.3", "outcome": "open", "state": ["breached"]},
+        "control_occurrences_by_outcome",
+    ),
+)
 
-@pytest.mark.parametrize(("name", "value"), [("client_id", uuid4()), ("label", "night")])
-async def test_a_page_is_a_range_of_the_filters_own_index(
-    cluster: Cluster, new_database: Callable[..., Awaitable[str]], name: str, value: UUID | str
+
+@pytest.mark.parametrize(("noun", "sort", "filters", "index"), PAGES)
+async def test_a_page_is_a_range_of_one_index(
+    cluster: Cluster,
+    new_database: Callable[..., Awaitable[str]],
+    noun: str,
+    sort: str,
+    filters: dict[str, Any],
+    index: str,
 ) -> None:
-    """As the runtime role and by the plan for any value, in a database of its own: neighbours' rows move plans."""
+    """As the runtime role, by the plan for any value, in a database of its own: neighbours' rows move plans."""
     database = await Database.connect(cluster.runtime_dsn(await new_database()), max_size=2)
-    sql, bound = compile_page("incident", shape({"id": None}), frozenset(), ((name, 1),), "-number", True)
-    values: dict[str, Any] = {"limit": 51, "value": "1001", "key": str(uuid4())}
+    counted = tuple((name, 1) for name in sorted(filters))
+    sql, bound = compile_page(noun, shape({"id": None}), frozenset(), counted, sort, True)
+    start = "1001" if noun == "incident" else NOW.isoformat()
+    values = {name: filters.get(name.removesuffix(".0"), NOW) for name in bound}
+    values |= {"limit": 51, "value": start, "key": str(uuid4())}
     try:
         tenant = await create_tenant(database, "Listing")
         async with database.transaction(tenant.tenant_id, read_only=True) as db:
-            rows = await db.fetch("explain " + sql, *(values.get(one, value) for one in bound))
+            statement = await db.connection.prepare(sql)
+            rows = (await statement.explain(*(values[name] for name in bound)))[0]["Plan"]
     finally:
         await database.close()
-    plan = "\n".join(row[0] for row in rows)
-    assert f"incident_{name.removesuffix('_id')}s_by_number" in plan
-    assert "Sort" not in plan
+    plan = orjson.dumps(rows).decode()
+    assert f'"{index}"' in plan
+    assert '"Sort"' not in plan
 
 
 async def test_pages_by_label_and_client_together_are_the_list(http: httpx.AsyncClient) -> None:
