@@ -26,6 +26,7 @@ from app.deliveries import NotAuthentic, Receipt, knows, receive
 from app.limits import Limiter
 from app.secrets import Claim, parse_hook_token
 from app.settings import Settings
+from app.source_files import Keeping
 from app.sources import Source
 from domain.signatures import Received
 
@@ -63,6 +64,7 @@ class HookLimits:
         self.known: dict[bytes, None] = {}  # hashes of tokens that were right: no wrong neighbour locks them out
         self.refused = Limiter(settings.refused_credentials_per_minute)
         self.certificates = Certificates()
+        self.keeping = Keeping.of(settings)
         self.malformed = Limiter(settings.refused_credentials_per_minute * MALFORMED_FACTOR)
 
     def admit(self, source: Source) -> None:
@@ -116,7 +118,13 @@ async def take(request: Request, token: str) -> Response:
 
     try:
         receipt = await receive(
-            keeper.database, keeper.vault, claim, received, certificates=limits.certificates, admitted=admitted
+            keeper.database,
+            keeper.vault,
+            claim,
+            received,
+            certificates=limits.certificates,
+            keeping=limits.keeping,
+            admitted=admitted,
         )
     except NotAuthentic:
         _count_refused(request, limits, claim)

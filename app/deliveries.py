@@ -23,6 +23,7 @@ from app.incidents import ReferenceTaken
 from app.rights import require, require_unlimited
 from app.secrets import Claim, Unsealable, Vault
 from app.source_events import Doing, Outcome, Repeated, act
+from app.source_files import Keeping
 from app.sources import Source, find_source, source_by_id
 from domain.mappings import Unmappable, content_key, handshake_answer, kept_headers, read_delivery, received_again
 from domain.notification_signatures import CertificateUnknown
@@ -112,6 +113,7 @@ async def receive(
     received: Received,
     *,
     certificates: Certificates,
+    keeping: Keeping,
     admitted: Callable[[Source], None] = lambda source: None,
 ) -> Receipt:
     """Take one delivery: prove it, keep it, let it act. `admitted` is told of every source that proved itself.
@@ -142,7 +144,7 @@ async def receive(
             arrived.received = Received(body=b"", headers={})
             return await _keep(db, arrived, Outcome("ignored", NOT_PROVEN))
         try:
-            outcome = await _read_and_act(db, arrived)
+            outcome = await _read_and_act(db, arrived, keeping)
         except Repeated as repeated:
             if repeated.is_clean and (found := await _find_kept(db, arrived)) is not None:
                 return found
@@ -195,7 +197,7 @@ async def _kept(
     raise DatabaseAway("the delivery lost its race too often")
 
 
-async def _read_and_act(db: Db, arrived: _Arrived) -> Outcome:
+async def _read_and_act(db: Db, arrived: _Arrived, keeping: Keeping) -> Outcome:
     """Read a delivery and let it act. What cannot be read is no failure: its outcome is `unmapped`."""
     if arrived.source.status == "paused":
         return Outcome("ignored", "The source is paused; the delivery is kept.")
@@ -214,6 +216,7 @@ async def _read_and_act(db: Db, arrived: _Arrived) -> Outcome:
         delivery_id=arrived.id,
         dedupe_key=arrived.dedupe_key,
         at=datetime.now(UTC),
+        keeping=keeping,
     )
     outcome = await act(db, doing, delivery)
     arrived.dedupe_key = doing.dedupe_key
@@ -303,7 +306,9 @@ async def _find_kept(db: Db, arrived: _Arrived) -> Receipt | None:
     )
 
 
-async def retry_delivery(db: Db, principal: Principal, source_id: UUID, delivery_id: UUID, vault: Vault) -> None:
+async def retry_delivery(
+    db: Db, principal: Principal, source_id: UUID, delivery_id: UUID, vault: Vault, keeping: Keeping
+) -> None:
     """Read a kept delivery once more, with the mapping as it is now. Raises NotFound, Forbidden, and Conflict for one
     that has had its effect."""
     require(principal, "source.write")
@@ -326,7 +331,7 @@ async def retry_delivery(db: Db, principal: Principal, source_id: UUID, delivery
     arrived = _Arrived(received, source, system, delivery_id, row["dedupe_key"])
     # What an alert may do does not depend on what the administrator may read.
     await db.wall(None, None)
-    outcome = await _read_and_act(db, arrived)
+    outcome = await _read_and_act(db, arrived, keeping)
     await wall(db, principal)
     headers = {**kept, **_places(arrived)} if outcome.result not in RETRYABLE else kept
     await db.execute(

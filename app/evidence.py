@@ -90,7 +90,7 @@ async def check_attachable(db: Db, principal: Principal, ref: UUID | str, settin
     status = stored.record.incident.status
     if status in ("closed", "rejected"):
         raise Conflict(f"The incident is {status}.", current={"status": status})
-    room = await _room(db, principal, stored.record.incident.id, settings)
+    room = await find_room(db, principal, stored.record.incident.id, settings)
     _check_room(room)
     return room
 
@@ -114,7 +114,7 @@ async def attach_file(
 
     record = await change_incident(db, principal, ref, apply)
     if found[0].is_new:
-        _check_room(await _room(db, principal, record.incident.id, settings, is_last=True))
+        _check_room(await find_room(db, principal, record.incident.id, settings, is_last=True))
     return found[0]
 
 
@@ -159,7 +159,9 @@ def _same(change: Change, item: NewEvidence) -> Evidence | None:
     return None
 
 
-async def _room(db: Db, principal: Principal, incident_id: UUID, settings: Settings, *, is_last: bool = False) -> Room:
+async def find_room(
+    db: Db, principal: Principal, incident_id: UUID, settings: Settings, *, is_last: bool = False
+) -> Room:
     """What is left. With `is_last` other uploads of the tenant wait until this transaction ends, so none overshoots."""
     if is_last:
         await db.execute(f"SELECT pg_advisory_xact_lock({LOCK_NAME})", f"{db.tenant_id}\nquota")

@@ -8,12 +8,21 @@ from msgspec import Struct, structs
 from app.correlations import Counted, begin_correlation, count_alert, window_of
 from app.database import Db
 from app.incidents import ReferenceTaken, change_incident, find_by_reference, lock_reference, open_incident
+from app.source_files import Keeping, keep_files
 from app.sources import Source
 from app.unmapped_clients import note_unmapped
 from app.waiting_deliveries import find_waiting, settle_waiting
 from domain.changes import Change
 from domain.mappings import DESCRIBING, Delivery, SourceEvent
-from domain.source_events import Origin, Result, apply_event, count_event, known_playbook, report_of
+from domain.source_events import (
+    Origin,
+    Result,
+    apply_event,
+    attach_files,
+    count_event,
+    known_playbook,
+    report_of,
+)
 from domain.systems import System
 
 NOT_KNOWN = "No incident is known under this id; a later report still opens one, and then this counts."
@@ -71,13 +80,17 @@ class Outcome(Struct):
 
 
 class Doing(Struct, kw_only=True):
-    """A delivery that is about to act. `dedupe_key` may be made longer by what is found."""
+    """A delivery that is about to act. `dedupe_key` may be made longer by what is found.
+
+    Without a `keeping` its files are left alone, as they are when it is only tried.
+    """
 
     source: Source
     system: System
     delivery_id: UUID
     dedupe_key: str
     at: datetime
+    keeping: Keeping | None = None
     has_written: bool = False
 
     @property
@@ -192,6 +205,7 @@ async def _open_with_waiting(db: Db, doing: Doing, event: SourceEvent) -> Outcom
             said.result, said.because = apply_event(change, late, origin, is_edited=False)
 
         await change_incident(db, doing.source.principal, outcome.incident_id, apply)
+        await _attach(db, doing, late, outcome.incident_id, origin)
         await settle_waiting(db, waiting, said.result, f"It came first. {said.because}", outcome.incident_id)
     return outcome
 
@@ -210,6 +224,7 @@ async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         report = structs.replace(report, suggestion={"slug": hint, "because": why})
     incident_id = await open_incident(db, principal, report)
     doing.has_written = True
+    await _attach(db, doing, event, incident_id, doing.origin)
     if not clients or how:
         named = event.client_ref or event.client_name
         if named is not None:
@@ -254,7 +269,18 @@ async def _change(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -
     doing.has_written = True
     record = await change_incident(db, doing.source.principal, incident_id, apply)
     said.number = record.incident.number
+    await _attach(db, doing, event, incident_id, origin)
     return said
+
+
+async def _attach(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID, origin: Origin) -> None:
+    """Keep the files of an event as evidence of an incident that it reached."""
+    if not event.files or doing.keeping is None:
+        return
+    principal, sender = doing.source.principal, doing.system.title
+    kept, items = await keep_files(db, doing.keeping, principal, incident_id, event.files, sender=sender)
+    event = structs.replace(event, files=kept)
+    await change_incident(db, principal, incident_id, lambda change: attach_files(change, event, origin, items))
 
 
 async def _count_repetition(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -> Counted | None:

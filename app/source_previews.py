@@ -151,7 +151,11 @@ async def _acted(db: Db, source: Source, received: Received, delivery: Delivery)
 
 def _told(event: Any) -> dict[str, Any]:
     """An event without the fields of which the delivery says nothing."""
-    return {name: value for name, value in structs.asdict(event).items() if value not in (None, [], {})}
+    told = {name: value for name, value in structs.asdict(event).items() if value not in (None, [], {})}
+    if event.files:
+        files = ({**structs.asdict(file), "content": None, "size": len(file.content)} for file in event.files)
+        told["files"] = [{name: value for name, value in file.items() if value is not None} for file in files]
+    return told
 
 
 def _fault(text: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from domain.expressions import EvaluationFailed, Scope
 from domain.payloads import Unreadable, decode
 from domain.readers import first_given
 from domain.signatures import Received
+from domain.source_files import SourceFile, read_files
 from domain.source_rules import MetRule, met_rule
 from domain.systems import Action, EventReader, FieldReader, System
 
@@ -77,6 +78,7 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
     facts: dict[str, Any] = field(default_factory=dict)
     ai_systems: list[dict[str, str]] = field(default_factory=list)
     playbook_hint: str | None = None
+    files: list[SourceFile] = field(default_factory=list)
     met: MetRule | None = None  # the rule of the source that it met, where it may open an incident
 
 
@@ -211,6 +213,7 @@ def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
         facts=values.facts(),
         ai_systems=values.ai_systems(),
         playbook_hint=values.line("playbook_hint", LABEL_MAX),
+        files=read_files(system.files, scope) if system.files is not None and rule.action != "ignore" else [],
     )
     if system.rules and event.action in DESCRIBING:
         return structs.replace(event, met=met_rule(system.rules, event, values.faults))

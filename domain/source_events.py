@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 
 from domain.changes import Change
+from domain.evidence import NewEvidence, attach_evidence
 from domain.facts import check_fact, is_derived
 from domain.incidents import HeaderEdit, edit_header
 from domain.mappings import SourceEvent
@@ -139,6 +140,29 @@ def count_event(change: Change, event: SourceEvent, origin: Origin, alerts: int,
         change.emit("source.event_after_end", text=text, **told)
     else:
         change.emit("note.added", text=text, performed_by=None, late_entry=False, **told)
+
+
+def attach_files(change: Change, event: SourceEvent, origin: Origin, items: Collection[NewEvidence]) -> None:
+    """Attach what the event carried, as `items`; what it only names or what could not be kept is told in the timeline.
+
+    A closed record takes nothing more: the delivery still holds the bytes.
+    """
+    lines = [f"{file.name}: {file.refused or file.url}" for file in event.files if file.refused or not file.content]
+    if change.record.incident.status in CLOSED:
+        lines += [f"{item.filename}: the incident is {change.record.incident.status}." for item in items]
+        items = ()
+    known = {(one.sha256, one.filename) for one in change.record.evidence.values()}
+    for item in items:
+        if (item.sha256, item.filename) not in known:
+            attach_evidence(change, item)
+    if not lines:
+        return
+    told = "\n".join(f"- {line}" for line in lines)
+    text = f"{origin.system.title} names files that are not kept here:\n\n{told}"[:SUMMARY_MAX]
+    if change.record.incident.status in CLOSED:
+        change.emit("source.event_after_end", text=text, **_told_by(event, origin))
+    else:
+        change.emit("note.added", text=text, performed_by=None, late_entry=False, **_told_by(event, origin))
 
 
 _ENDED = ("closed", "resolved")

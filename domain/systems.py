@@ -19,6 +19,7 @@ from domain.readers import Reader
 from domain.refusals import InputError, Invalid
 from domain.shipped import shipped, shipped_names
 from domain.signatures import Scheme
+from domain.source_files import AttachmentsText, FilesReader, compiled_files, file_faults
 from domain.source_rules import RULES_MAX, Rule, RuleText, compiled_rules, rule_faults
 
 EVENTS_MAX = 30
@@ -101,13 +102,14 @@ class MappingText(_Model):
     """What a source says about its own deliveries, over what its system says.
 
     `items` leads to a list of several; an object there is a list of one. `rules` say what is meant by a report that
-    opens an incident: the first that holds decides.
+    opens an incident: the first that holds decides. `attachments` say where files are.
     """
 
     events: Annotated[list[EventText], Field(max_length=EVENTS_MAX)] = []
     fields: dict[FieldName, AnyField] = {}
     items: Text | None = None
     rules: Annotated[list[RuleText], Field(max_length=RULES_MAX)] = []
+    attachments: AttachmentsText | None = None
 
 
 class HandshakeText(_Model):
@@ -138,6 +140,7 @@ class SystemText(_Model):
     reply: dict[str, str] = {}
     events: Annotated[list[EventText], Field(min_length=1, max_length=EVENTS_MAX)]
     fields: dict[FieldName, AnyField]
+    attachments: AttachmentsText | None = None
 
 
 class FieldReader(Struct, frozen=True):
@@ -191,6 +194,7 @@ class System(Struct, frozen=True, kw_only=True):
     events: tuple[EventReader, ...]
     fields: dict[str, FieldReader]
     rules: tuple[Rule, ...]
+    files: FilesReader | None
     kept_headers: frozenset[str]  # those that the mapping refers to, and so needs when it is tried again
     kept_query: frozenset[str]
 
@@ -239,7 +243,7 @@ def read_mapping(given: Any) -> MappingText:
         except InvalidExpression as error:
             where = "" if error.position is None else f" [position {error.position}]"
             faults.append(InputError(pointer, f"{error.reason}{where}"))
-    faults += rule_faults(mapping.rules)
+    faults += rule_faults(mapping.rules) + file_faults(mapping.attachments)
     if faults:
         raise Invalid("The mapping cannot be used; `errors` says what and where.", errors=faults[:20])
     return mapping
@@ -266,6 +270,7 @@ def compile_system(text: SystemText, mapping: MappingText) -> System:
         events=tuple(events),
         fields={field.name: field for field in fields},
         rules=compiled_rules(mapping.rules),
+        files=compiled_files(mapping.attachments or text.attachments, is_shipped=mapping.attachments is None),
         kept_headers=frozenset("".join(names).lower() for root, *names in referred if root == "headers"),
         kept_query=frozenset("".join(names) for root, *names in referred if root == "query"),
     )

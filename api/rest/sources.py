@@ -19,6 +19,7 @@ from app.authentication import Principal
 from app.database import Db
 from app.deliveries import retry_delivery
 from app.reading import read_one
+from app.source_files import Keeping
 from app.sources import change_source, create_source, rotate_source
 from domain.refusals import NotFound
 from domain.signatures import Scheme
@@ -312,7 +313,7 @@ async def retry(call: Call, id: UUID, delivery_id: UUID) -> Response:
     """Read a delivery again, with the mapping as it is now. Only one that had no effect."""
 
     async def work(db: Db, principal: Principal) -> Answer:
-        await retry_delivery(db, principal, id, delivery_id, call.vault)
+        await retry_delivery(db, principal, id, delivery_id, call.vault, Keeping.of(call.settings))
         return answer(await _delivery(db, principal, delivery_id))
 
     return await call.write("source.write", work)
