@@ -18,6 +18,7 @@ from api.graphql.calls import GraphCall
 from api.graphql.cost import COST_MAX, ERRORS_MAX, TooMuch, cost_of
 from api.graphql.documents import Document, Refused, document_of
 from api.graphql.objects import object_of
+from api.graphql.plain_data import PlainExecutor
 from api.graphql.resolving import plain_value
 from api.graphql.roots import (
     BY_ROW,
@@ -199,7 +200,7 @@ async def _ordinarily(graph: GraphCall, document: Document, variables: Json) -> 
 
 async def _run(document: Document, variables: Json, context: Json) -> bytes:
     """By the executor of the library, which is given the document as it was read and validated once."""
-    running = execute(schema()._schema, document.tree, None, context, variables)
+    running = execute(schema()._schema, document.tree, None, context, variables, executor_class=PlainExecutor)
     result = await running if isawaitable(running) else running
     return told(result.data, list(result.errors or ()), context["request"])
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from api.graphql.answering import told
 from api.graphql.documents import Document
 from api.graphql.objects import camel
+from api.graphql.plain_data import PlainExecutor
 from api.graphql.resolving import plain_value
 from api.graphql.roots import read_thing, telling_of
 from api.graphql.schema import schema
@@ -84,6 +85,7 @@ class Followed:
             root_value=source,
             variable_values=dict(variables),
             context_value={"request": request},
+            executor_class=PlainExecutor,
         )
         assert isinstance(result, ExecutionResult), "nothing that is told waits"
         return told(result.data, list(result.errors or ()), request)
