@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-import orjson
 import structlog
 
 from app.database import Database, DatabaseAway
@@ -29,7 +28,6 @@ from app.webhook_deliveries import (
     Lane,
     Outcome,
     claim_lanes,
-    incident_of,
     leave,
     move,
     next_delivery,
@@ -37,7 +35,6 @@ from app.webhook_deliveries import (
     record_outcome,
 )
 from domain.retries import DISABLED_AFTER, next_try
-from domain.timeline import instant_text
 from domain.webhook_endpoints import passes
 
 POLL_SECONDS = 5.0
@@ -151,7 +148,7 @@ class Courier:
 
     async def _work(self, lane: Lane) -> None:
         for _ in range(IN_A_ROW_MAX):
-            delivery = await self._in_turn(next_delivery(self.database, lane))
+            delivery = await self._in_turn(next_delivery(self.database, lane, self._settings.base_url))
             if delivery is None:
                 await self._in_turn(leave(self.database, lane, self._clock()))
                 return
@@ -175,19 +172,8 @@ class Courier:
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> Outcome:
         """Send one delivery, unless it is kept back."""
-        incident = incident_of(delivery, self._settings.base_url)
-        event = {
-            "id": delivery.event_id,
-            "type": delivery.event_type,
-            "timestamp": instant_text(delivery.recorded_at),
-            "stream": lane.stream,
-            "stream_id": str(lane.stream_id),
-            "seq": delivery.seq,
-            "origin": {"kind": delivery.actor_kind, "id": str(delivery.actor_id)},
-            "incident": incident,
-            "data": None if delivery.data is None else orjson.loads(delivery.data),
-        }
-        if delivery.event_type != "webhook_endpoint.tested":
+        event, incident = delivery.event, delivery.event["incident"]
+        if event["type"] != "webhook_endpoint.tested":
             # The clients of an incident may have changed since the event was queued.
             clients = [] if incident is None else incident["client_ids"]
             allowed = None if delivery.client_ids is None else {str(one) for one in delivery.client_ids}

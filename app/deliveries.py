@@ -24,7 +24,7 @@ from app.rights import require, require_unlimited
 from app.secrets import Claim, Unsealable, Vault
 from app.source_events import Doing, Outcome, Repeated, act
 from app.source_files import Keeping
-from app.sources import Source, find_source, source_by_id
+from app.sources import Source, delivering, find_source, source_by_id
 from domain.mappings import Unmappable, content_key, handshake_answer, kept_headers, read_delivery, received_again
 from domain.notification_signatures import CertificateUnknown
 from domain.refusals import Conflict, NotFound, Refusal
@@ -211,7 +211,7 @@ async def _read_and_act(db: Db, arrived: _Arrived, keeping: Keeping) -> Outcome:
     arrived.positions = delivery.positions
     arrived.error = "; ".join(delivery.faults)[:ERROR_MAX] or None
     doing = Doing(
-        source=arrived.source,
+        source=delivering(arrived.source, arrived.id, delivery.delivery_id),
         system=arrived.system,
         delivery_id=arrived.id,
         dedupe_key=arrived.dedupe_key,

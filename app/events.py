@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from app.database import Db
-from domain.actors import Actor
+from domain.actors import ORIGIN, Actor
 from domain.timeline import GENESIS, SALT_BYTES, canonical_data, frame_hash, instant_text, text_digest
 
 Row = dict[str, Any]
@@ -89,9 +89,10 @@ def frames(
     rows: list[Row] = []
     recorded = instant_text(recorded_at)
     seq, previous = head_seq, head_hash
+    origin = {} if actor.via is None else {ORIGIN: actor.via.stored}
     for event in events:
         seq += 1
-        text = canonical_data(event.data)
+        text = canonical_data({**event.data, **origin} if origin else event.data)
         salt = urandom(SALT_BYTES)
         row: Row = {
             "stream": stream,

@@ -40,6 +40,6 @@ def request_of(
     headers = {
         "Content-Type": form.content_type,
         "User-Agent": USER_AGENT,
-        **signature_headers(secrets, delivery.event_id, at, body),
+        **signature_headers(secrets, event["id"], at, body),
     }
     return Request(url=url, headers=headers, body=body)

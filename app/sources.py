@@ -4,12 +4,13 @@ The address carries a token that is shown once and kept as its SHA-256. The secr
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, structs
 from pydantic import TypeAdapter, ValidationError
 
 from app.authentication import Principal
@@ -19,7 +20,7 @@ from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Claim, Vault, new_hook_token
 from app.source_silence import expect
-from domain.actors import Actor
+from domain.actors import Actor, Via
 from domain.playbooks import catalogue
 from domain.refusals import InputError, Invalid, NotFound
 from domain.signatures import Scheme, Sns, UrlOnly, check_secret
@@ -78,6 +79,13 @@ async def source_by_id(db: Db, source_id: UUID, vault: Vault | None) -> Source:
     if row is None:
         raise NotFound
     return _source(db, row, vault)
+
+
+def delivering(source: Source, delivery_id: UUID, external_event_id: str | None) -> Source:
+    """The source as it acts for one of its deliveries: each event names it, and what its sender calls it."""
+    via = Via(kind="source", source_id=source.id, delivery_id=delivery_id, external_event_id=external_event_id)
+    actor = structs.replace(source.principal.actor, via=via)
+    return structs.replace(source, principal=replace(source.principal, actor=actor))
 
 
 def _source(db: Db, row: Mapping[str, Any], vault: Vault | None) -> Source:

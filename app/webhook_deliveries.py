@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import orjson
 from msgspec import Struct
 
 from app.database import Database, Db
+from app.event_envelopes import COLUMNS, DATA, event_of
 from app.rows import Written, update_row
 from domain.actors import SYSTEM
 
@@ -35,20 +35,17 @@ FROM due WHERE n.tenant_id = $1 AND n.endpoint_id = due.endpoint_id AND n.stream
 RETURNING n.tenant_id, n.endpoint_id, n.stream, n.stream_id, n.next_at AS lease, n.bumps
 """
 # Read anew for each attempt: what was erased meanwhile is not sent.
-_NEXT = """
-SELECT d.id, d.attempts, d.seq, d.event_id, d.event_type, e.recorded_at, e.actor_kind, e.actor_id,
-       (x.data - 'changes')::text AS data, w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
+_NEXT = f"""
+SELECT d.id, d.attempts, {COLUMNS},
+       w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
        w.failing_since, w.secret,
-       CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret,
-       (SELECT json_build_object('id', i.id, 'number', i.number, 'status', i.status, 'severity', i.severity,
-            'playbook', i.playbook_slug, 'exercise', i.exercise, 'client_ids', i.client_ids, 'labels', i.labels,
-            'next_due_at', instant(i.next_due_at))::text
-        FROM incidents i WHERE d.stream = 'incident' AND i.tenant_id = d.tenant_id AND i.id = d.stream_id) AS incident
+       CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret
 FROM webhook_deliveries d
 JOIN webhook_endpoints w ON w.tenant_id = d.tenant_id AND w.id = d.endpoint_id
 JOIN events e ON e.tenant_id = d.tenant_id AND e.stream = d.stream AND e.stream_id = d.stream_id AND e.seq = d.seq
-LEFT JOIN event_data x ON x.tenant_id = d.tenant_id AND x.stream = d.stream AND x.stream_id = d.stream_id
-    AND x.seq = d.seq
+{DATA}
+LEFT JOIN log_entries l ON l.tenant_id = d.tenant_id AND l.stream = d.stream AND l.stream_id = d.stream_id
+    AND l.seq = d.seq
 WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.stream = $3 AND d.stream_id = $4 AND d.status = 'pending'
 ORDER BY d.seq LIMIT 1
 """
@@ -96,17 +93,11 @@ class Lane(Struct, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """The next event of a lane, with what its endpoint says now. `data` None: erased."""
+    """The next event of a lane, as its envelope takes it, with what its endpoint says now."""
 
     id: UUID
     attempts: int
-    seq: int
-    event_id: str
-    event_type: str
-    recorded_at: datetime
-    actor_kind: str
-    actor_id: UUID
-    data: str | None
+    event: dict[str, Any]
     format: str
     url: str  # masked where `sealed_url` is the address
     sealed_url: bytes | None
@@ -117,7 +108,6 @@ class Delivery(Struct, frozen=True, kw_only=True):
     failing_since: datetime | None
     secret: bytes
     previous_secret: bytes | None
-    incident: str | None
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -142,11 +132,14 @@ async def claim_lanes(
     return [Lane(**dict(row)) for row in rows]
 
 
-async def next_delivery(database: Database, lane: Lane) -> Delivery | None:
-    """The first delivery of the lane that is pending."""
+async def next_delivery(database: Database, lane: Lane, base_url: str) -> Delivery | None:
+    """The first delivery of the lane that is pending. `base_url` is where the service is reached."""
     async with database.transaction(lane.tenant_id, read_only=True) as db:
         row = await db.row(_NEXT, lane.tenant_id, lane.endpoint_id, lane.stream, lane.stream_id)
-    return None if row is None else Delivery(**dict(row))
+    if row is None:
+        return None
+    kept = {name: row[name] for name in Delivery.__struct_fields__ if name != "event"}
+    return Delivery(event=event_of(row, base_url), **kept)
 
 
 async def leave(database: Database, lane: Lane, now: datetime) -> None:
@@ -213,11 +206,3 @@ async def _disable(db: Db, endpoint_id: UUID, because: str, now: datetime) -> No
     changes = {"status": "disabled", "disabled_because": because, "version": row["version"] + 1, "updated_at": now}
     told = Written("webhook_endpoint", "webhook_endpoint.disabled", because=because, name=row["name"])
     await update_row(db, "webhook_endpoints", endpoint_id, changes, told, actor=SYSTEM, at=now)
-
-
-def incident_of(delivery: Delivery, base_url: str) -> dict[str, Any] | None:
-    """The incident that the event belongs to, as it is now, with its address."""
-    if delivery.incident is None:
-        return None
-    found: dict[str, Any] = orjson.loads(delivery.incident)
-    return {**found, "url": f"{base_url}/v1/incidents/{found['id']}"}

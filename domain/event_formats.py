@@ -10,8 +10,8 @@ from typing import Any, Final
 from msgspec import Struct
 
 from domain.chat_messages import slack_message, teams_message
+from domain.event_envelopes import envelope
 from domain.ocsf_findings import ocsf_event
-from domain.webhook_endpoints import message
 
 Body = dict[str, Any]
 KIB: Final = 1024
@@ -29,9 +29,9 @@ class EventFormat(Struct, frozen=True, kw_only=True):
 def event_body(name: str, event: Mapping[str, Any], *, is_full: bool, base_url: str) -> Body:
     """The body of an event in the form `name`, one of FORMATS. `base_url` is our own address.
 
-    `event` is what `message` takes; its incident may have `next_due_at`, an instant as text or None.
+    `event` is what `envelope` takes; its incident may have `next_due_at`, an instant as text or None.
     """
-    return FORMATS[name].write(event, message(event, is_full=is_full), base_url)
+    return FORMATS[name].write(event, envelope(event, is_full=is_full), base_url)
 
 
 def _standard(event: Mapping[str, Any], told: Body, base_url: str) -> Body:

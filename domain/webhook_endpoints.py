@@ -1,4 +1,4 @@
-"""What an endpoint is told: which types of events, which of them pass its filter, and what the message says."""
+"""What an endpoint is told: which types of events, and which of them pass its filter."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from domain.refusals import InputError, Invalid
 TYPES_MAX = 100
 TYPE = re.compile(r"\*|[a-z_]{1,60}\.(\*|[a-z_]{1,60})")
 VARIABLES = frozenset({"type", "stream", "origin", "incident"})
-"""What a filter may ask: two texts, {kind, id} of who did it, and {id, number, status, severity, playbook, exercise,
+"""What a filter may ask: two texts, `origin` of the envelope, and {id, number, status, severity, playbook, exercise,
 client_ids, labels} of the incident, which is unknown for what concerns none."""
 
 
@@ -52,21 +52,3 @@ def masked_url(url: str) -> str:
     """What may be shown of an address that is a secret: where it leads, and that there is more."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/..."
-
-
-def message(event: Mapping[str, Any], *, is_full: bool) -> dict[str, Any]:
-    """What the receiver gets: which event, of what, and where to read on; with `is_full` what the timeline says too.
-
-    `event` holds id, type, timestamp, stream, stream_id, seq, origin, incident (None where there is none) and data.
-    """
-    return {
-        **{name: event[name] for name in ("id", "type", "timestamp", "stream", "stream_id", "seq", "origin")},
-        "incident": _brief(event["incident"]),
-        "data": event["data"] if is_full else None,
-    }
-
-
-def _brief(incident: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if incident is None:
-        return None
-    return {name: incident[name] for name in ("id", "number", "url", "status", "severity")}

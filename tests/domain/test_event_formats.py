@@ -30,6 +30,7 @@ EVENT: dict[str, Any] = {
     "stream": "incident",
     "stream_id": "0193",
     "seq": 7,
+    "log_index": 40,
     "origin": {"kind": "person", "id": "p1"},
     "incident": INCIDENT,
     "data": {"note": "Jane Roe told <https://evil.example|us>"},
@@ -42,11 +43,13 @@ ADDRESS = {"type": "string", "format": "uri", "pattern": "^https://"}
 ID = {"type": "integer", "minimum": 0}
 STANDARD = {
     "type": "object",
-    "required": ["id", "type", "timestamp", "stream", "stream_id", "seq", "origin", "incident", "data"],
+    "required": ["id", "type", "timestamp", "log_index", "stream", "stream_id", "seq", "origin",
+                 "incident", "data"],
     "additionalProperties": False,
     "properties": {
         "id": TEXT, "type": TEXT, "timestamp": {"type": "string", "format": "date-time"}, "stream": TEXT,
-        "stream_id": TEXT, "seq": ID, "origin": {"type": "object"}, "data": {"type": ["object", "null"]},
+        "stream_id": TEXT, "seq": ID, "log_index": ID, "origin": {"type": "object"},
+        "data": {"type": ["object", "null"]},
         "incident": {"type": ["object", "null"], "required": ["id", "number", "url", "status", "severity"],
                      "maxProperties": 5},
     },

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.refusals import Invalid
-from domain.webhook_endpoints import check_filter, check_types, message, passes
+from domain.webhook_endpoints import check_filter, check_types, passes
 
 INCIDENT = {
     "id": "0193",
@@ -71,11 +71,3 @@ def test_a_filter_on_incidents_keeps_back_nothing_that_concerns_none() -> None:
     assert not passes(
         "stream == 'incident' && incident.severity == 'SEV1'", {**EVENT, "stream": "tool", "incident": None}
     )
-
-
-def test_a_thin_message_says_what_happened_to_what() -> None:
-    told = message(EVENT, is_full=False)
-    assert told["data"] is None
-    assert told["incident"] == {name: INCIDENT[name] for name in ("id", "number", "url", "status", "severity")}
-    assert message(EVENT, is_full=True)["data"] == EVENT["data"]
-    assert message({**EVENT, "incident": None}, is_full=False)["incident"] is None
