@@ -131,6 +131,13 @@ def _replace(value: Any, old: Any, new: Any) -> Any:
     return value.replace(old, new, room)[:STRING_MAX]
 
 
+def _whole(value: Any) -> int | None:
+    """`value` as a whole number, where it is one or the text of one."""
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16 else None
+
+
 def _after(value: Any, prefix: Any) -> Any:
     """`value` without `prefix` where it begins with it, whatever the case; else as it is."""
     if not isinstance(value, str) or not isinstance(prefix, str):
@@ -162,6 +169,7 @@ FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {
     "join": _join,
     "replace": _replace,
     "after": _after,
+    "whole": _whole,
     "html_text": _on_text(_html_text),
     "instant": _on_text(_instant),
     "iso_duration": _on_text(_iso_duration),

@@ -20,6 +20,7 @@ from api.rest import (
     actions,
     ai_services,
     clients,
+    connections,
     controls,
     erasures,
     exceptions,
@@ -182,6 +183,7 @@ PAGES: dict[str, Page] = {
             "Names of clients that mean nobody.",
             id="Source",
         ),
+        _page("connections", "Connection", connections.list_connections, "Systems that we call."),
         _page("webhookEndpoints", "WebhookEndpoint", webhook_endpoints.list_endpoints, "Where events are sent."),
         _page(
             "webhookDeliveries",
@@ -264,6 +266,12 @@ WHOLES: dict[str, Whole] = {
             ai_services.search,
             "Well-known AI services whose name, alias, vendor or domain holds every word of `q`; all without one.",
             many=True,
+        ),
+        Whole(
+            "connectionSystems",
+            connections.ConnectedSystems,
+            connections.systems,
+            "What each system that can be called asks for.",
         ),
         Whole(
             "vendorChecklist",

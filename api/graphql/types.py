@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from api.rest import (
     actions,
     clients,
+    connections,
     documentation,
     erasures,
     evidence,
@@ -181,6 +182,7 @@ TYPES: dict[str, GraphType] = {
         GraphType("source", (sources.Source,), "source.read", "A system that sends alerts."),
         GraphType("unmapped_client", (sources.UnmappedClient,), "source.read", "A name of a client that means nobody."),
         GraphType("hook_delivery", (sources.HookDelivery,), "source.read", "What a source sent, and what came of it."),
+        GraphType("connection", (connections.Connection,), "connection.read", "A system that we call."),
         GraphType("webhook_endpoint", (webhook_endpoints.WebhookEndpoint,), "endpoint.read", "Where events are sent."),
         GraphType(
             "webhook_delivery",

@@ -8,6 +8,7 @@ from api.rest import (
     ai_services,
     clients,
     config,
+    connections,
     controls,
     documentation,
     erasures,
@@ -80,6 +81,7 @@ ROUTERS: list[APIRouter] = [
     settings.routes,
     source_previews.routes,
     sources.routes,
+    connections.routes,
     webhook_endpoints.routes,
     hooks.routes,
 ]

@@ -1,4 +1,4 @@
-"""Who takes part: clients, people, service accounts, keys, sources."""
+"""Who takes part: clients, people, service accounts, keys, sources, connections."""
 
 from app.nouns.columns import instants, plain
 from app.statements import Field, Filter, Many, Noun, Sort, declare
@@ -131,6 +131,18 @@ declare(
         },
         sorts={"first_at": Sort("{t}.first_at", "timestamptz")},
         sort="first_at",
+    )
+)
+
+declare(
+    Noun(
+        name="connection",
+        table="connections",
+        fields=plain("id version name system instance base_url account status last_error created_by")
+        | instants("last_checked_at created_at updated_at"),
+        filters={"system": Filter("{t}.system = {v}::text"), "status": Filter("{t}.status = {v}::text")},
+        sorts={"created_at": Sort("{t}.created_at", "timestamptz")},
+        sort="created_at",
     )
 )
 

@@ -1,4 +1,5 @@
-"""What we tell others: webhook endpoints, one delivery per event and endpoint, and the lanes that keep their order."""
+"""What we tell others: connections, webhook endpoints, one delivery per event and endpoint, and the lanes that keep
+their order."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +9,29 @@ from sqlmodel import Field
 
 from app.tables import columns
 from app.tables.columns import SQLModel, index, of_tenant, one_of, unique
+
+
+class Connection(SQLModel, table=True):
+    """A system that we call. Credentials are sealed; `account` is the name under which it knows us."""
+
+    __tablename__ = "connections"
+    __table_args__ = (of_tenant(), one_of("status", "active", "retired"))
+
+    tenant_id: UUID = columns.tenant()
+    id: UUID = columns.key()
+    version: int = columns.number(1)
+    name: str = columns.text()
+    system: str = columns.text()
+    instance: str = columns.text()
+    base_url: str = columns.text()
+    credentials: bytes = columns.binary()
+    account: str | None = columns.text()
+    status: str = columns.text("active")
+    last_checked_at: datetime | None
+    last_error: str | None = columns.text()
+    created_by: UUID | None
+    created_at: datetime = columns.now()
+    updated_at: datetime = columns.now()
 
 
 class WebhookEndpoint(SQLModel, table=True):

@@ -218,6 +218,10 @@ async def _register_and_sources(made: Prepared) -> None:
         "/hooks/{token}": hook.rpartition("/")[2],
     }
     made.named["source_id"] = source["id"]
+    account = {"email": f"{word}@msp.example", "api_token": word}
+    called = {"name": f"Tickets {word}", "system": "zendesk", "base_url": f"https://{word}.example"}
+    connection = await made.make("POST", "/v1/connections", json={**called, "credentials": account})
+    made.values["/v1/connections/{id}"] = connection["id"]
     told = {"name": f"Board {word}", "url": f"https://{word}.example/events", "event_types": ["incident.*"]}
     endpoint = await made.make("POST", "/v1/webhook-endpoints", json=told)
     test = await made.make("POST", f"/v1/webhook-endpoints/{endpoint['id']}/test")

@@ -151,6 +151,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/tools/{id}/decisions": {"outcome": "block", "reason": SENTENCE, "blocked_domains": ["chat.example"]},
     "POST /v1/sources": {"name": "Alerts", "system": "generic"},
     "POST /v1/sources/{id}/preview": {"body": {"event_action": "trigger", "summary": SENTENCE}},
+    "POST /v1/connections": {
+        "name": "Tickets",
+        "system": "zendesk",
+        "base_url": "https://tickets.example",
+        "credentials": {"email": "bot@msp.example", "api_token": "0123456789"},
+    },
+    "PATCH /v1/connections/{id}": {"name": "Other tickets", "instance": "main"},
+    "POST /v1/connections/{id}/rotate": {"credentials": {"email": "bot@msp.example", "api_token": "9876543210"}},
     "POST /v1/webhook-endpoints": {
         "name": "Board",
         "url": "https://receiver.example/events",

@@ -48,6 +48,7 @@ READ_ELSEWHERE = {
     **dict.fromkeys(
         (
             "clients.read_client",
+            "connections.read_connection",
             "erasures.read_erasure",
             "evidence.read_evidence",
             "identity_providers.read_identity_provider",
