@@ -15,7 +15,7 @@ PROTOCOL = "graphql-transport-ws"
 WAIT_SECONDS = 15.0
 FOLLOW = """subscription Follow($id: ID!, $after: Int) { incidentChanged(id: $id, afterSeq: $after) {
   seq kind resync incident { id number status version } step { key status } action { key status } } }"""
-BOARD = "subscription Board($filter: IncidentFilter) { boardChanged(filter: $filter) { resync incidentId %s } }"
+BOARD = "subscription Board($filter: IncidentFilter) { boardChanged(filter: $filter) { resync left incidentId %s } }"
 
 
 class Console:

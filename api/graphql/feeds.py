@@ -27,15 +27,17 @@ from app.authentication import Principal
 from app.database import DatabaseAway, Db
 from app.following import Happened, events_after, heads_of
 from app.incidents import incident_ref, visible_incident
-from app.offers import show_offers
+from app.offers import IN_FULL, show_offers
 from app.reading import read_slice
 from app.secrets import Vault
+from app.statements import Shape
 from domain.refusals import Refusal
 
 KEPT_MESSAGES_MAX = 200
 KEPT_BYTES_MAX = 1_000_000
 EVENTS_AT_ONCE = 20
 INCIDENTS_AT_ONCE = 50
+SEEN_MAX = 10_000  # incidents, the newest ones, that a board of a caller with limits remembers
 log = structlog.get_logger("holdfast.following")
 Message = dict[str, Any]
 Work = Callable[[Db, Principal], Awaitable[Any]]
@@ -220,11 +222,13 @@ class BoardFeed(Feed):
         self._filters = plain_filters({name: getattr(read, name) for name in model.model_fields})
         self._moved: set[UUID] = set()
         self._too_many = False
+        self._seen: set[UUID] | None = None  # by a caller with limits
 
     async def begin(self, db: Db, by: Principal, after: int | None) -> tuple[bytes, int]:
         """From now on."""
         check_operation("incident.read", by)
         if self.head is None:
+            await self._look_around(db, by)
             self.head = 0
         return self._told(RESYNC), self.head
 
@@ -242,6 +246,11 @@ class BoardFeed(Feed):
         if self._too_many:
             self._moved.clear()
             self._too_many = False
+            try:
+                await self._door.within(self._request, self._look_around)
+            except BaseException:
+                self._too_many = True
+                raise
             self._keep(self.head + 1, RESYNC)
             self._tell_news()
         while some := list(self._moved)[:INCIDENTS_AT_ONCE]:
@@ -264,22 +273,42 @@ class BoardFeed(Feed):
 
         async def work(db: Db, by: Principal) -> list[Message]:
             check_operation("incident.read", by)
-            rows = {}
+            shape, telling = (part.shape, part.telling) if part is not None else (ID_ALONE, IN_FULL)
             if part is not None:
                 check_types(part.asked, by)
-                filters, limit = {**self._filters, "ids": incidents}, INCIDENTS_AT_ONCE
-                found = await read_slice(db, "incident", part.shape, filters, by, self._door.vault, limit=limit)
-                for at, text in zip(found.positions, found.items, strict=True):
-                    rows[UUID(at.id)] = show_offers(text, by.roles, by.person_id, part.telling)
-            seen = list(rows)
-            if len(rows) < len(incidents):  # some do not pass the filter, or are none of the caller's
-                seen = [row["id"] for row in await db.fetch(SEEN, db.tenant_id, incidents)]
-            return [{"resync": False, "incidentId": f"Incident:{one}", "incident": rows.get(one)} for one in seen]
+            filters, rows = {**self._filters, "ids": incidents}, dict[UUID, str]()
+            found = await read_slice(db, "incident", shape, filters, by, self._door.vault, limit=INCIDENTS_AT_ONCE)
+            for at, text in zip(found.positions, found.items, strict=True):
+                rows[UUID(at.id)] = show_offers(text, by.roles, by.person_id, telling)
+            left = await self._left(db, [one for one in incidents if one not in rows])
+            if self._seen is not None:
+                self._seen = (self._seen | set(rows)) - left
+            here = [_moved(one, text if part is not None else None) for one, text in rows.items()]
+            return [*here, *(_moved(one, None, left=True) for one in sorted(left))]
 
         found: list[Message] = await self._door.within(self._request, work)
         return found
 
+    async def _left(self, db: Db, incidents: list[UUID]) -> set[UUID]:
+        """Those that the caller sees and that do not pass the filter, or that the caller saw and sees no more. What
+        the caller never saw is not among them."""
+        if not incidents:
+            return set()
+        visible = {row["id"] for row in await db.fetch(SEEN, db.tenant_id, incidents)}
+        return visible | (set(incidents) & (self._seen or set()))
 
-RESYNC: Message = {"resync": True, "incidentId": None, "incident": None}
+    async def _look_around(self, db: Db, by: Principal) -> None:
+        """Note what a caller with limits sees, to know of it when it is out of sight."""
+        if by.is_limited:
+            self._seen = {row["id"] for row in await db.fetch(IN_SIGHT, db.tenant_id, SEEN_MAX)}
+
+
+def _moved(incident: UUID, text: str | None, *, left: bool = False) -> Message:
+    return {"resync": False, "left": left, "incidentId": f"Incident:{incident}", "incident": text}
+
+
+RESYNC: Message = {"resync": True, "left": False, "incidentId": None, "incident": None}
+ID_ALONE = Shape((("id", "id", None),))
 SEEN = "SELECT id FROM incidents WHERE tenant_id = $1 AND id = ANY ($2::uuid[])"
+IN_SIGHT = "SELECT id FROM incidents WHERE tenant_id = $1 ORDER BY id DESC LIMIT $2"
 FEEDS: Mapping[str, type[IncidentFeed | BoardFeed]] = {"incidentChanged": IncidentFeed, "boardChanged": BoardFeed}

@@ -51,10 +51,16 @@ def subscription_type(board_filter: Any) -> type:
     board = _told(
         "BoardChange",
         "An incident of the list that changed.",
-        {"resync": bool, "incident_id": strawberry.ID | None, "incident": CLASSES["Incident"] | None},
+        {
+            "resync": bool,
+            "left": bool,
+            "incident_id": strawberry.ID | None,
+            "incident": CLASSES["Incident"] | None,
+        },
         resync="Whether the list has to be loaded anew: first of all, and when too much changed to be told one by one.",
+        left="Whether it is to be taken off the board: it does not pass the filter, or the caller sees it no more.",
         incident_id="Which incident changed; null where `resync` is true.",
-        incident="The incident as it is now; null where it does not, or no longer, pass the filter.",
+        incident="The incident as it is now; null where `left` is true.",
     )
     fields = {
         "incident_changed": _field(

@@ -56,6 +56,11 @@ async def note(http: httpx.AsyncClient, incident: dict[str, Any], text: str = "S
     assert answer.status_code == 201, answer.text
 
 
+def gone(incident: dict[str, Any]) -> dict[str, Any]:
+    """What a board tells of an incident that left it."""
+    return {"resync": False, "left": True, "incidentId": f"Incident:{incident['id']}", "incident": None}
+
+
 async def seqs(http: httpx.AsyncClient, incident: dict[str, Any]) -> list[int]:
     page = await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})
     return [one["seq"] for one in page.json()["items"]]
@@ -148,14 +153,14 @@ async def test_a_board_tells_what_changed_and_what_left_its_filter(
 ) -> None:
     async with console(other_server, tenant.key) as live:
         await live.subscribe(WHOLE, {"filter": {"status": ["reported"]}})
-        assert await live.told() == {"resync": True, "incidentId": None, "incident": None}
+        assert await live.told() == {"resync": True, "left": False, "incidentId": None, "incident": None}
         made = await report(http)
         told = await live.told()
         assert (told["incident"]["number"], told["incident"]["status"]) == (made["number"], "reported")
         answer = await http.post(f"/v1/incidents/{made['id']}/transitions", json={"transition": "acknowledge"})
         assert answer.status_code == 200
         told = await live.told()
-        assert told == {"resync": False, "incidentId": f"Incident:{made['id']}", "incident": None}
+        assert told == gone(made)
 
 
 async def test_a_write_that_commits_late_is_not_skipped(
@@ -249,6 +254,38 @@ async def test_a_key_of_one_client_sees_its_incidents_alone(
         assert answer.status_code == 200, answer.text
         message = await live.hear()
         assert (message["type"], message["payload"][0]["extensions"]["code"]) == ("error", "not-found")
+
+
+@pytest.mark.parametrize("selected", ["incident { number }", ""])
+async def test_a_board_tells_what_is_out_of_sight_and_nothing_that_never_was_in_it(
+    http: httpx.AsyncClient, server: str, tenant: Any, database: Database, selected: str
+) -> None:
+    north, south = [(await http.post("/v1/clients", json={"name": name})).json()["id"] for name in ("North", "South")]
+    person = await add_person(database, tenant.tenant_id, "auditor")
+    async with database.transaction(tenant.tenant_id) as db:
+        await db.execute("update api_keys set client_ids = $2 where person_id = $1", person.id, [north])
+    before = await report(http, client_ids=[north])
+    hidden = await report(http, client_ids=[south])
+
+    async def move(incident: dict[str, Any], *clients: str) -> None:
+        answer = await http.patch(f"/v1/incidents/{incident['id']}", json={"client_ids": list(clients)})
+        assert answer.status_code == 200, answer.text
+
+    async with console(server, person.key) as live:
+        await live.subscribe(BOARD % selected, {})
+        assert (await live.told())["resync"]
+        await note(http, hidden)
+        await move(before, south)
+        assert {**(await live.told()), "incident": None} == gone(before)
+        await note(http, before)  # which is none of the caller's business any more
+        await move(hidden, north)
+        told = await live.told()
+        assert (told["incidentId"], told["left"]) == (f"Incident:{hidden['id']}", False)
+        await move(hidden, north, south)
+        assert {**(await live.told()), "incident": None} == gone(hidden)
+        last = await report(http, client_ids=[north])
+        told = await live.told()
+        assert (told["incidentId"], told["left"]) == (f"Incident:{last['id']}", False)
 
 
 async def test_another_tenants_incident_is_not_found(server: str, database: Database, incident: dict[str, Any]) -> None:
