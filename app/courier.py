@@ -9,10 +9,10 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -20,6 +20,7 @@ import structlog
 
 from app.database import Database, DatabaseAway
 from app.fetching import FetchFailed, Reply, send
+from app.gathering import Gathering
 from app.outgoing_requests import request_of
 from app.secrets import Unsealable, Vault
 from app.settings import Settings
@@ -27,12 +28,10 @@ from app.webhook_deliveries import (
     Delivery,
     Lane,
     Outcome,
+    Told,
     claim_lanes,
-    leave,
-    move,
-    next_delivery,
     park,
-    record_outcome,
+    record_outcomes,
 )
 from domain.retries import DISABLED_AFTER, next_try
 from domain.webhook_endpoints import passes
@@ -42,12 +41,13 @@ POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
 PAUSE_SECONDS = 0.02  # between two looks
 LANES_AT_ONCE = 256  # on their way; with 8 of an endpoint, thirty that are silent leave room for the others
 LANES_OF_ENDPOINT = 8
-CONNECTIONS_AT_ONCE = 4  # to the database: who calls us needs the others
+RECORDED_AT_ONCE = 64  # outcomes in one transaction
+RECORDING_AT_ONCE = 2  # transactions: who calls us needs the other connections
+RECORDING_LINGER_SECONDS = 0.003  # in which others may come; the receiver has its answer already
 IN_A_ROW_MAX = 50  # deliveries of one lane before others get a turn
 ATTEMPT_SECONDS_MAX = 15.0  # from looking up the name to the last byte that is read
 ANSWER_BYTES_MAX = 16_384
 EXCERPT_MAX = 200  # characters of an answer that are shown
-Found = TypeVar("Found")
 log = structlog.get_logger("holdfast.courier")
 
 
@@ -67,7 +67,12 @@ class Courier:
         self._authorities: ssl.SSLContext | None = None
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._turns = asyncio.Semaphore(CONNECTIONS_AT_ONCE)
+        self._recording = Gathering(
+            self._record,
+            at_once=RECORDING_AT_ONCE,
+            most=RECORDED_AT_ONCE,
+            linger_seconds=RECORDING_LINGER_SECONDS,
+        )
         self._in_hand: Counter[UUID] = Counter()
         self._failing: set[UUID] = set()
 
@@ -121,20 +126,28 @@ class Courier:
             for one, count in self._in_hand.items()
             if count >= LANES_OF_ENDPOINT or (count >= 1 and one in self._failing)
         }
-        lanes = await claim_lanes(
-            self.database, tenant_id, self._clock(), busy=busy, limit=room, per_endpoint=LANES_OF_ENDPOINT
+        claimed = await claim_lanes(
+            self.database,
+            tenant_id,
+            self._clock(),
+            busy=busy,
+            limit=room,
+            per_endpoint=LANES_OF_ENDPOINT,
+            base_url=self._settings.base_url,
         )
-        for lane in lanes:
+        for lane, delivery in claimed:
+            if delivery is None:
+                continue
             self._in_hand[lane.endpoint_id] += 1
-            task = asyncio.create_task(self._hold(lane))
+            task = asyncio.create_task(self._hold(lane, delivery))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return len(lanes)
+        return len(claimed)
 
-    async def _hold(self, lane: Lane) -> None:
+    async def _hold(self, lane: Lane, first: Delivery) -> None:
         """Work a claimed lane; whatever goes wrong, its lease ends by itself."""
         try:
-            await self._work(lane)
+            await self._work(lane, first)
         except DatabaseAway as away:
             log.warning("database away", error=type(away).__name__)
         except Exception as error:
@@ -146,29 +159,21 @@ class Courier:
                 del self._in_hand[lane.endpoint_id]
             self.wake.set()
 
-    async def _work(self, lane: Lane) -> None:
-        for _ in range(IN_A_ROW_MAX):
-            delivery = await self._in_turn(next_delivery(self.database, lane, self._settings.base_url))
+    async def _work(self, lane: Lane, first: Delivery) -> None:
+        delivery: Delivery | None = first
+        for left in range(IN_A_ROW_MAX - 1, -1, -1):
             if delivery is None:
-                await self._in_turn(leave(self.database, lane, self._clock()))
                 return
             if delivery.status != "active":
-                await self._in_turn(park(self.database, lane))
+                await park(self.database, lane)
                 return
             outcome = await self._attempt(lane, delivery)
             (self._failing.add if outcome.error else self._failing.discard)(lane.endpoint_id)
-            recorded = record_outcome(self.database, lane, delivery, outcome, self._clock())
-            if not await self._in_turn(recorded) or self._stopping:
-                break
-        else:
-            await self._in_turn(move(self.database, lane, self._clock()))
-            return
-        if self._stopping and outcome.again_at is None:
-            await self._in_turn(move(self.database, lane, self._clock()))
+            told = Told(lane, delivery, outcome, is_last=self._stopping or not left)
+            delivery = await self._recording.do(lane.tenant_id, told)
 
-    async def _in_turn(self, work: Coroutine[Any, Any, Found]) -> Found:
-        async with self._turns:
-            return await work
+    async def _record(self, tenant_id: UUID, told: Sequence[Told]) -> Sequence[Delivery | None]:
+        return await record_outcomes(self.database, tenant_id, told, self._clock(), self._settings.base_url)
 
     async def _attempt(self, lane: Lane, delivery: Delivery) -> Outcome:
         """Send one delivery, unless it is kept back."""

@@ -6,7 +6,7 @@ waiting is bounded, and a database that is away, busy or full reads as DatabaseA
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -66,6 +66,11 @@ class Db:
     async def value(self, sql: str, *args: Any) -> Any:
         """The first column of the first row, or None."""
         return await self.connection.fetchval(sql, *args)
+
+    async def each(self, sql: str, values: Sequence[Sequence[Any]]) -> list[asyncpg.Record]:
+        """The rows of a statement that is run once for each of `values`, in their order and in one round trip."""
+        rows: list[asyncpg.Record] = await self.connection.fetchmany(sql, values) if values else []
+        return rows
 
     async def execute(self, sql: str, *args: Any) -> str:
         """Run a statement; the answer is its command tag."""

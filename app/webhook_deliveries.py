@@ -1,10 +1,10 @@
-"""Deliveries on their way: claiming a lane, reading its next event, recording what the receiver made of it.
+"""Deliveries on their way: claiming lanes with their next events, recording what the receivers made of them.
 
 A claim is a lease: `next_at` moves past it. Whoever records compares the lease, so of two that believe to hold a lane
 one moves it on. A receiver may get an event twice, never a later one of the same stream before an earlier one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,61 +18,67 @@ from domain.actors import SYSTEM
 
 LEASE = timedelta(seconds=60)  # more than an attempt may take
 
+# Statements that change lanes take one each and are sent together: joined with a list, a plan made while few waited
+# would read all lanes of the tenant once many wait.
+#
 # Of an endpoint that fails one lane at a time is tried: a dead receiver takes no room from the living. What the
 # worker's clock and the database's say is due: a test may wind the former forward.
-_CLAIM = """
-WITH due AS (
-    SELECT l.endpoint_id, l.stream, l.stream_id FROM webhook_endpoints e
-    CROSS JOIN LATERAL (
-        SELECT endpoint_id, stream, stream_id FROM webhook_lanes
-        WHERE tenant_id = $1 AND endpoint_id = e.id AND next_at <= greatest(now(), $2::timestamptz)
-        ORDER BY next_at LIMIT CASE WHEN e.failing_since IS NULL THEN $5::integer ELSE 1 END
-        FOR UPDATE SKIP LOCKED) l
-    WHERE e.tenant_id = $1 AND NOT e.id = ANY ($3::uuid[]) LIMIT $4)
-UPDATE webhook_lanes n SET next_at = greatest(now(), $2::timestamptz) + $6::interval
-FROM due WHERE n.tenant_id = $1 AND n.endpoint_id = due.endpoint_id AND n.stream = due.stream
-    AND n.stream_id = due.stream_id
-RETURNING n.tenant_id, n.endpoint_id, n.stream, n.stream_id, n.next_at AS lease, n.bumps
+_DUE = """
+SELECT l.tenant_id, l.endpoint_id, l.stream, l.stream_id, greatest(now(), $2::timestamptz) + $6::interval AS lease
+FROM webhook_endpoints e
+CROSS JOIN LATERAL (
+    SELECT tenant_id, endpoint_id, stream, stream_id FROM webhook_lanes
+    WHERE tenant_id = $1 AND endpoint_id = e.id AND next_at <= greatest(now(), $2::timestamptz)
+    ORDER BY next_at LIMIT CASE WHEN e.failing_since IS NULL THEN $5::integer ELSE 1 END
+    FOR UPDATE SKIP LOCKED) l
+WHERE e.tenant_id = $1 AND NOT e.id = ANY ($3::uuid[]) LIMIT $4
 """
+_LANE = "tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4"
+_MOVE = f"UPDATE webhook_lanes SET next_at = $5 WHERE {_LANE}"
+_PARK = f"UPDATE webhook_lanes SET next_at = 'infinity' WHERE {_LANE} AND next_at = $5"
+# Of lanes that this transaction holds: whoever queues for one waits, and then makes it anew.
+_END = f"DELETE FROM webhook_lanes WHERE {_LANE}"
 # Read anew for each attempt: what was erased meanwhile is not sent.
 _NEXT = f"""
-SELECT d.id, d.attempts, {COLUMNS},
-       w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
-       w.failing_since, w.secret,
-       CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret
-FROM webhook_deliveries d
-JOIN webhook_endpoints w ON w.tenant_id = d.tenant_id AND w.id = d.endpoint_id
-JOIN events e ON e.tenant_id = d.tenant_id AND e.stream = d.stream AND e.stream_id = d.stream_id AND e.seq = d.seq
-{DATA}
-LEFT JOIN log_entries l ON l.tenant_id = d.tenant_id AND l.stream = d.stream AND l.stream_id = d.stream_id
-    AND l.seq = d.seq
-WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.stream = $3 AND d.stream_id = $4 AND d.status = 'pending'
-ORDER BY d.seq LIMIT 1
+SELECT g.place, n.* FROM unnest($2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY
+    AS g(endpoint_id, stream, stream_id, place)
+CROSS JOIN LATERAL (
+    SELECT d.id, d.attempts, {COLUMNS},
+           w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
+           w.failing_since, w.secret,
+           CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret
+    FROM webhook_deliveries d
+    JOIN webhook_endpoints w ON w.tenant_id = d.tenant_id AND w.id = d.endpoint_id
+    JOIN events e ON e.tenant_id = d.tenant_id AND e.stream = d.stream AND e.stream_id = d.stream_id AND e.seq = d.seq
+    {DATA}
+    LEFT JOIN log_entries l ON l.tenant_id = d.tenant_id AND l.stream = d.stream AND l.stream_id = d.stream_id
+        AND l.seq = d.seq
+    WHERE d.tenant_id = $1 AND d.endpoint_id = g.endpoint_id AND d.stream = g.stream AND d.stream_id = g.stream_id
+        AND d.status = 'pending'
+    ORDER BY d.seq LIMIT 1) n
 """
-_MINE = "tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4 AND next_at = $5"
-# Only while nothing was queued since: a delivery that this worker did not see would wait for the next event.
-_LEAVE = f"DELETE FROM webhook_lanes WHERE {_MINE} AND bumps = $6"
-# Whoever queues meanwhile waits for this transaction and then makes the lane anew.
-_LEAVE_EMPTY = f"""
-DELETE FROM webhook_lanes WHERE {_MINE} AND NOT EXISTS (
-    SELECT 1 FROM webhook_deliveries d WHERE d.tenant_id = $1 AND d.endpoint_id = $2 AND d.stream = $3
-    AND d.stream_id = $4 AND d.status = 'pending')
+# An attempt counts once, whoever records it. A writer may hold several lanes and wait for another of ours: of many,
+# those that are held are passed by and recorded alone, where nobody waits in a circle.
+_RECORD = """
+WITH held AS (
+    SELECT stream_id FROM webhook_lanes WHERE tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4
+    AND next_at = $5 FOR NO KEY UPDATE {skip}),
+told AS (
+    UPDATE webhook_deliveries SET status = $8, attempts = attempts + CASE WHEN $8 = 'withheld' THEN 0 ELSE 1 END,
+        attempted_at = coalesce($9, attempted_at), delivered_at = CASE WHEN $8 = 'delivered' THEN $9 END,
+        next_attempt_at = $10, duration_ms = $11, response_status = $12, response_excerpt = $13, error = $14
+    WHERE tenant_id = $1 AND id = $6 AND status = 'pending' AND attempts = $7)
+SELECT $15::integer AS place FROM held
 """
-_MOVE = f"UPDATE webhook_lanes SET next_at = $6::timestamptz WHERE {_MINE}"
-_PARK = f"UPDATE webhook_lanes SET next_at = 'infinity' WHERE {_MINE}"
-_RECORD = f"""
-WITH told AS (
-    UPDATE webhook_deliveries SET status = $7, attempts = attempts + $8, attempted_at = coalesce($9, attempted_at),
-        delivered_at = CASE WHEN $7 = 'delivered' THEN $9 END, next_attempt_at = $10, duration_ms = $11,
-        response_status = $12, response_excerpt = $13, error = $14
-    WHERE tenant_id = $1 AND id = $15 AND status = 'pending'),
-healed AS (
-    UPDATE webhook_endpoints SET failing_since = NULL
-    WHERE tenant_id = $1 AND id = $2 AND $7 = 'delivered' AND failing_since IS NOT NULL),
-failed AS (
-    UPDATE webhook_endpoints SET failing_since = $9
-    WHERE tenant_id = $1 AND id = $2 AND $14::text IS NOT NULL AND failing_since IS NULL)
-UPDATE webhook_lanes SET next_at = $6::timestamptz WHERE {_MINE} RETURNING next_at, bumps
+_RECORD_ONE, _RECORD_SOME = _RECORD.format(skip=""), _RECORD.format(skip="SKIP LOCKED")
+# Before the lanes, as whoever replays takes them, and in one order.
+_HEALTH = """
+WITH touched AS (
+    SELECT id FROM webhook_endpoints WHERE tenant_id = $1 AND (
+        id = ANY ($2::uuid[]) AND failing_since IS NOT NULL OR id = ANY ($3::uuid[]) AND failing_since IS NULL)
+    ORDER BY id FOR NO KEY UPDATE)
+UPDATE webhook_endpoints w SET failing_since = CASE WHEN w.id = ANY ($2::uuid[]) THEN NULL ELSE $4::timestamptz END
+FROM touched WHERE w.tenant_id = $1 AND w.id = touched.id
 """
 
 
@@ -84,12 +90,11 @@ class Lane(Struct, kw_only=True):
     stream: str
     stream_id: UUID
     lease: datetime
-    bumps: int
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """Its key and lease, as statements take them."""
-        return self.tenant_id, self.endpoint_id, self.stream, self.stream_id, self.lease
+        """Its key, as statements take it."""
+        return self.tenant_id, self.endpoint_id, self.stream, self.stream_id
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -123,86 +128,127 @@ class Outcome(Struct, frozen=True, kw_only=True):
     disabled_because: str | None = None
 
 
+class Told(Struct, frozen=True):
+    """What became of the delivery of a lane. The lane is kept for its next one, or given back with `is_last`."""
+
+    lane: Lane
+    delivery: Delivery
+    outcome: Outcome
+    is_last: bool
+
+
 async def claim_lanes(
-    database: Database, tenant_id: UUID, now: datetime, *, busy: Collection[UUID], limit: int, per_endpoint: int
-) -> list[Lane]:
-    """Claim lanes that are due for a tenant, the longest waiting of each endpoint first; none of `busy` endpoints."""
-    async with database.transaction(tenant_id) as db:
-        rows = await db.fetch(_CLAIM, tenant_id, now, list(busy), limit, per_endpoint, LEASE)
-    return [Lane(**dict(row)) for row in rows]
+    database: Database,
+    tenant_id: UUID,
+    now: datetime,
+    *,
+    busy: Collection[UUID],
+    limit: int,
+    per_endpoint: int,
+    base_url: str,
+) -> list[tuple[Lane, Delivery | None]]:
+    """Claim lanes that are due for a tenant, the longest waiting of each endpoint first; none of `busy` endpoints.
 
+    Each with its next delivery; a lane that has none is gone. `base_url` is where the service is reached.
+    """
 
-async def next_delivery(database: Database, lane: Lane, base_url: str) -> Delivery | None:
-    """The first delivery of the lane that is pending. `base_url` is where the service is reached."""
-    async with database.transaction(lane.tenant_id, read_only=True) as db:
-        row = await db.row(_NEXT, lane.tenant_id, lane.endpoint_id, lane.stream, lane.stream_id)
-    if row is None:
-        return None
-    kept = {name: row[name] for name in Delivery.__struct_fields__ if name != "event"}
-    return Delivery(event=event_of(row, base_url), **kept)
+    async def work(db: Db) -> list[tuple[Lane, Delivery | None]]:
+        rows = await db.fetch(_DUE, tenant_id, now, list(busy), limit, per_endpoint, LEASE)
+        lanes = [Lane(**dict(row)) for row in rows]
+        await db.each(_MOVE, [(*lane.place, lane.lease) for lane in lanes])
+        return list(zip(lanes, await _next(db, lanes, base_url), strict=True))
 
-
-async def leave(database: Database, lane: Lane, now: datetime) -> None:
-    """Give back a lane that has nothing more; it goes, unless something was queued meanwhile."""
-    async with database.transaction(lane.tenant_id) as db:
-        if await db.execute(_LEAVE, *lane.place, lane.bumps) == "DELETE 0":
-            await db.execute(_MOVE, *lane.place, now)
-
-
-async def move(database: Database, lane: Lane, next_at: datetime) -> None:
-    """Give back a lane until `next_at`."""
-    async with database.transaction(lane.tenant_id) as db:
-        await db.execute(_MOVE, *lane.place, next_at)
+    return await database.run(tenant_id, work)
 
 
 async def park(database: Database, lane: Lane) -> None:
     """Give back a lane until its endpoint is activated again."""
     async with database.transaction(lane.tenant_id) as db:
-        await db.execute(_PARK, *lane.place)
+        await db.execute(_PARK, *lane.place, lane.lease)
 
 
-async def record_outcome(database: Database, lane: Lane, delivery: Delivery, outcome: Outcome, now: datetime) -> bool:
-    """Record an outcome. True when there is more in the lane and this worker holds it still, with its lease renewed.
+async def record_outcomes(
+    database: Database, tenant_id: UUID, told: Sequence[Told], now: datetime, base_url: str
+) -> list[Delivery | None]:
+    """Record outcomes of lanes of one tenant; the next delivery of each lane that goes on, its lease renewed.
 
-    After a failure the lane waits until the next attempt, and with `disabled_because` its endpoint is disabled.
+    None: the lane has no more, or waits for its next attempt, or was given back, or another worker holds it by now.
+    With `disabled_because` the endpoint is disabled, a moment later.
     """
+    leases = [one.outcome.again_at or (now if one.is_last else now + LEASE) for one in told]
 
-    async def work(db: Db) -> bool:
-        next_at = outcome.again_at or now + LEASE
-        row = await db.row(
-            _RECORD,
-            *lane.place,
-            next_at,
-            outcome.status,
-            0 if outcome.status == "withheld" else 1,
-            outcome.at,
-            outcome.again_at,
-            outcome.duration_ms,
-            outcome.response_status,
-            outcome.response_excerpt,
-            outcome.error,
-            delivery.id,
+    async def work(db: Db) -> tuple[list[int], dict[int, Delivery | None]]:
+        await _note_health(db, told, now)
+        held = await _record(db, told)
+        await db.each(_MOVE, [(*told[place].lane.place, leases[place]) for place in held])
+        going = [place for place in held if told[place].outcome.again_at is None]
+        following = await _next(db, [told[place].lane for place in going], base_url)
+        return held, dict(zip(going, following, strict=True))
+
+    held, following = await database.run(tenant_id, work)
+    for place in held:
+        told[place].lane.lease = leases[place]
+    for one in told:
+        if one.outcome.disabled_because is not None:
+            await _disable(database, one.lane, one.outcome.disabled_because, now)
+    if len(told) > 1:
+        for place in set(range(len(told))).difference(held):
+            (following[place],) = await record_outcomes(database, tenant_id, [told[place]], now, base_url)
+    return [None if one.is_last else following.get(place) for place, one in enumerate(told)]
+
+
+async def _next(db: Db, lanes: Sequence[Lane], base_url: str) -> list[Delivery | None]:
+    """The next delivery of each lane that this transaction holds; a lane that has none is gone."""
+    found: list[Delivery | None] = [None] * len(lanes)
+    keys = [lane.endpoint_id for lane in lanes], [lane.stream for lane in lanes], [lane.stream_id for lane in lanes]
+    for row in await db.fetch(_NEXT, db.tenant_id, *keys) if lanes else ():
+        kept = {name: row[name] for name in Delivery.__struct_fields__ if name != "event"}
+        found[row["place"] - 1] = Delivery(event=event_of(row, base_url), **kept)
+    await db.each(_END, [lane.place for lane, delivery in zip(lanes, found, strict=True) if delivery is None])
+    return found
+
+
+async def _record(db: Db, told: Sequence[Told]) -> list[int]:
+    """Write the outcomes; the places of those whose lanes are held still, and by this transaction now."""
+    values = [
+        (
+            *one.lane.place,
+            one.lane.lease,
+            one.delivery.id,
+            one.delivery.attempts,
+            one.outcome.status,
+            one.outcome.at,
+            one.outcome.again_at,
+            one.outcome.duration_ms,
+            one.outcome.response_status,
+            one.outcome.response_excerpt,
+            one.outcome.error,
+            place,
         )
-        if outcome.disabled_because is not None:
-            await _disable(db, lane.endpoint_id, outcome.disabled_because, now)
-        if row is None:
-            return False
-        if outcome.again_at is not None:
-            return False
-        lane.lease, lane.bumps = row["next_at"], row["bumps"]
-        return bool(await db.execute(_LEAVE_EMPTY, *lane.place) == "DELETE 0")
-
-    return await database.run(lane.tenant_id, work)
+        for place, one in enumerate(told)
+    ]
+    rows = await db.each(_RECORD_ONE if len(told) == 1 else _RECORD_SOME, values)
+    return [row["place"] for row in rows]
 
 
-async def _disable(db: Db, endpoint_id: UUID, because: str, now: datetime) -> None:
-    row = await db.row(
-        "SELECT version, status, name FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE",
-        db.tenant_id,
-        endpoint_id,
-    )
-    if row is None or row["status"] != "active":
-        return
-    changes = {"status": "disabled", "disabled_because": because, "version": row["version"] + 1, "updated_at": now}
-    told = Written("webhook_endpoint", "webhook_endpoint.disabled", because=because, name=row["name"])
-    await update_row(db, "webhook_endpoints", endpoint_id, changes, told, actor=SYSTEM, at=now)
+async def _note_health(db: Db, told: Sequence[Told], now: datetime) -> None:
+    """Since when an endpoint has had nothing but failures. Where nothing changes, nothing is asked."""
+    well = {one.lane.endpoint_id for one in told if one.outcome.status == "delivered" and one.delivery.failing_since}
+    ill = {one.lane.endpoint_id for one in told if one.outcome.error and not one.delivery.failing_since} - well
+    if well or ill:
+        since = min((one.outcome.at for one in told if one.outcome.at), default=now)
+        await db.execute(_HEALTH, db.tenant_id, list(well), list(ill), since)
+
+
+async def _disable(database: Database, lane: Lane, because: str, now: datetime) -> None:
+    find = "SELECT version, status, name FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"
+
+    async def work(db: Db) -> None:
+        row = await db.row(find, db.tenant_id, lane.endpoint_id)
+        if row is None or row["status"] != "active":
+            return
+        changes = {"status": "disabled", "disabled_because": because, "version": row["version"] + 1, "updated_at": now}
+        told = Written("webhook_endpoint", "webhook_endpoint.disabled", because=because, name=row["name"])
+        await update_row(db, "webhook_endpoints", lane.endpoint_id, changes, told, actor=SYSTEM, at=now)
+
+    await database.run(lane.tenant_id, work)
