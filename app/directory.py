@@ -123,6 +123,7 @@ def tenant_settings(stored: dict[str, Any]) -> TenantSettings:
         triage_within=_elapsed(stored.get("triage_within"), defaults.triage_within),
         harm_cost_threshold=Decimal(str(stored.get("harm_cost_threshold", defaults.harm_cost_threshold))),
         notice_guideline=stored.get("notice_guideline", defaults.notice_guideline),
+        delivery_retention=_elapsed(stored.get("delivery_retention"), defaults.delivery_retention),
         organisation=stored.get("organisation") or {},
     )
 

@@ -17,7 +17,12 @@ from domain.changes import TenantSettings
 from domain.deadlines import parse_duration
 from domain.refusals import InputError, Invalid
 
-LONGEST = {"grace": timedelta(days=1), "triage_within": timedelta(days=7), "notice_guideline": timedelta(days=365)}
+LONGEST = {
+    "grace": timedelta(days=1),
+    "triage_within": timedelta(days=7),
+    "notice_guideline": timedelta(days=365),
+    "delivery_retention": timedelta(days=365),
+}
 PARTS = ("calendar", "organisation")
 
 _READ = """
@@ -97,6 +102,7 @@ def _shown(known: TenantSettings, stored: Mapping[str, Any]) -> dict[str, Any]:
         "triage_within": stored.get("triage_within", "PT1H"),
         "harm_cost_threshold": str(known.harm_cost_threshold),
         "notice_guideline": known.notice_guideline,
+        "delivery_retention": stored.get("delivery_retention", "P30D"),
         "organisation": dict(known.organisation),
     }
 

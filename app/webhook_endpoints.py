@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.authentication import Principal
 from app.database import Db
+from app.delivery_retention import LOOKED_AT_EVERY, kept_since, queue_retention
 from app.due_work import CHANNEL
 from app.events import append
 from app.fetching import FetchFailed, Network, check_receiver
@@ -17,20 +18,23 @@ from app.secrets import Vault
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
 from domain.event_formats import FORMATS
 from domain.refusals import Conflict, InputError, Invalid, NotFound
+from domain.timeline import instant_text
 from domain.webhook_endpoints import check_filter, check_types, masked_url
 
 ENDPOINTS_MAX = 100  # of a tenant: each event may be told to all of them
 REPLAYED_MAX = 10_000  # deliveries in one call
 
 _LOCK = """
-SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status
+SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status, created_at
 FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
+_COUNT = "SELECT count(*) FROM webhook_endpoints WHERE tenant_id = $1 AND status <> 'retired'"
 # What was parked while the endpoint was disabled goes on, and what waits goes on now; what is leased is on its way.
 _RESUME = """
 UPDATE webhook_lanes SET next_at = now()
 WHERE tenant_id = $1 AND endpoint_id = $2 AND next_at > now() + interval '2 minutes'
 """
+_CLEAR = "DELETE FROM webhook_lanes WHERE tenant_id = $1 AND endpoint_id = $2"
 _REPLAY = """
 WITH chosen AS (
     SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND status <> 'pending' AND {which}
@@ -48,7 +52,8 @@ SELECT count(*) FROM again
 """
 REPLAY_ONE = _REPLAY.format(which="id = $4::uuid")
 REPLAY_SOME = _REPLAY.format(
-    which="created_at >= $4::timestamptz AND created_at < $5::timestamptz AND status = ANY ($6::text[])"
+    which="created_at >= coalesce($4::timestamptz, '-infinity') AND created_at < $5::timestamptz"
+    " AND status = ANY ($6::text[])"
 )
 
 
@@ -73,7 +78,7 @@ async def create_endpoint(
     """
     _require(principal)
     await _check(db, given, networks)
-    if await db.value("SELECT count(*) FROM webhook_endpoints WHERE tenant_id = $1", db.tenant_id) >= ENDPOINTS_MAX:
+    if await db.value(_COUNT, db.tenant_id) >= ENDPOINTS_MAX:
         raise Conflict(f"There are {ENDPOINTS_MAX} endpoints already. Change one of them.", code="too-many-endpoints")
     endpoint_id, now, secret = new_id(), datetime.now(UTC), new_signing_secret()
     row = {
@@ -94,6 +99,7 @@ async def create_endpoint(
     hidden |= _hide_url(row, row["format"], vault, url_about(db.tenant_id, endpoint_id))
     told = Written("webhook_endpoint", "webhook_endpoint.created")
     await insert_row(db, "webhook_endpoints", row, told, actor=principal.actor, at=now, hidden=hidden)
+    await queue_retention(db, now + LOOKED_AT_EVERY)
     return endpoint_id, secret_text(secret)
 
 
@@ -124,15 +130,40 @@ async def change_endpoint(
     told = Written("webhook_endpoint", "webhook_endpoint.changed", fields=sorted(changes))
     hidden = _hide_url(whole, before["format"], vault, url_about(db.tenant_id, endpoint_id))
     await update_row(db, "webhook_endpoints", endpoint_id, whole, told, actor=principal.actor, at=now, hidden=hidden)
+    await queue_retention(db, now + LOOKED_AT_EVERY)
     if changes.get("status") == "active":
         await db.execute(_RESUME, db.tenant_id, endpoint_id)
         await _wake(db)
 
 
+async def retire_endpoint(db: Db, principal: Principal, endpoint_id: UUID, if_match: str | None) -> None:
+    """Tell an endpoint nothing any more. It stays listed, without its secrets; what waited is kept back.
+
+    Raises NotFound, Forbidden and Conflict.
+    """
+    _require(principal)
+    before = await _lock(db, endpoint_id)
+    check_version(if_match, before["version"])
+    now = datetime.now(UTC)
+    changes = {
+        "status": "retired",
+        "disabled_because": None,
+        "failing_since": None,
+        "previous_secret_until": None,
+        "version": before["version"] + 1,
+        "updated_at": now,
+    }
+    hidden = {"secret": b"", "previous_secret": None, "sealed_url": None}
+    told = Written("webhook_endpoint", "webhook_endpoint.retired", name=before["name"])
+    await update_row(db, "webhook_endpoints", endpoint_id, changes, told, actor=principal.actor, at=now, hidden=hidden)
+    await db.execute(_CLEAR, db.tenant_id, endpoint_id)
+    await queue_retention(db, now)
+
+
 async def rotate_endpoint(db: Db, principal: Principal, endpoint_id: UUID, *, overlap: timedelta, vault: Vault) -> str:
     """Replace secret and key pair; the new secret. The former ones sign beside them for `overlap` more.
 
-    Raises NotFound and Forbidden.
+    Raises NotFound, Forbidden and Conflict.
     """
     _require(principal)
     before = await _lock(db, endpoint_id)
@@ -156,7 +187,7 @@ async def rotate_endpoint(db: Db, principal: Principal, endpoint_id: UUID, *, ov
 async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID) -> UUID:
     """Send an event `webhook_endpoint.tested` to the endpoint, past its types and filter; the id of the delivery.
 
-    Raises NotFound, Forbidden and Conflict (`endpoint-disabled`).
+    Raises NotFound, Forbidden and Conflict (`endpoint-disabled`, `endpoint-retired`).
     """
     _require(principal)
     before = await _lock(db, endpoint_id)
@@ -178,7 +209,7 @@ async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID) -> UUI
 async def replay_delivery(db: Db, principal: Principal, endpoint_id: UUID, delivery_id: UUID) -> None:
     """Send a delivery again, with the id that it had. One that waits to be sent anyway stays as it is.
 
-    Raises NotFound and Forbidden.
+    Raises NotFound, Forbidden and Conflict.
     """
     _require(principal)
     await _lock(db, endpoint_id)
@@ -195,14 +226,27 @@ async def require_delivery(db: Db, endpoint_id: UUID, delivery_id: UUID) -> None
 
 
 async def replay_deliveries(
-    db: Db, principal: Principal, endpoint_id: UUID, since: datetime, until: datetime, statuses: Collection[str]
+    db: Db,
+    principal: Principal,
+    endpoint_id: UUID,
+    since: datetime | None,
+    until: datetime,
+    statuses: Collection[str],
 ) -> int:
     """Send again what was queued from `since` to before `until`, the oldest REPLAYED_MAX; how many these are.
 
-    Raises NotFound and Forbidden.
+    Without `since` all that is kept. Raises NotFound, Forbidden and Conflict: `endpoint-retired`, and
+    `deliveries-forgotten` where some of that time are no longer kept.
     """
     _require(principal)
-    await _lock(db, endpoint_id)
+    before = await _lock(db, endpoint_id)
+    kept = await kept_since(db, datetime.now(UTC))
+    if since is not None and since < kept and before["created_at"] < kept:
+        raise Conflict(
+            f"Deliveries are kept since {instant_text(kept)}. Replay from there on; older events are in /v1/events.",
+            code="deliveries-forgotten",
+            current={"kept_since": instant_text(kept)},
+        )
     count: int = await db.value(REPLAY_SOME, db.tenant_id, endpoint_id, REPLAYED_MAX, since, until, list(statuses))
     await _wake(db)
     return count
@@ -223,9 +267,12 @@ def _require(principal: Principal) -> None:
 
 
 async def _lock(db: Db, endpoint_id: UUID) -> dict[str, Any]:
+    """The endpoint, locked. Raises NotFound, and Conflict (`endpoint-retired`) for one that is not used again."""
     row = await db.row(_LOCK, db.tenant_id, endpoint_id)
     if row is None:
         raise NotFound
+    if row["status"] == "retired":
+        raise Conflict("The endpoint is retired. Add a new one.", code="endpoint-retired")
     return dict(row)
 
 

@@ -1,4 +1,4 @@
-"""What waits for one person: steps, approvals and follow-ups, due first, in one statement."""
+"""What waits for one person: steps, approvals, follow-ups and endpoints given up, due first, in one statement."""
 
 from app.authentication import Principal
 from app.database import Db
@@ -73,9 +73,17 @@ WITH steps AS (
   SELECT 'follow_up', i.id, i.number, i.title, i.severity, f.id::text, f.title, f.due_at, f.due_at, f.status, NULL::uuid
   FROM follow_ups f JOIN incidents i ON i.tenant_id = f.tenant_id AND i.id = f.incident_id
   WHERE f.tenant_id = $1 AND f.owner_id = $2 AND f.status IN ('open', 'in_progress')
+), endpoints AS (
+  SELECT 'endpoint', NULL::uuid, NULL, e.name, NULL, e.id::text,
+         CASE e.disabled_because WHEN 'gone' THEN 'It said that it is gone, and is told nothing more'
+         ELSE 'It took nothing for three days, and is told nothing more' END, NULL::timestamptz, NULL::timestamptz,
+         e.status, NULL::uuid
+  FROM webhook_endpoints e
+  WHERE e.tenant_id = $1 AND 'tenant_admin' = ANY ($3::text[]) AND e.status = 'disabled'
+    AND e.disabled_because IN ('gone', 'failing')
 ), work AS (
   SELECT * FROM steps UNION ALL SELECT * FROM approvals UNION ALL SELECT * FROM signatures
-  UNION ALL SELECT * FROM follow_ups ORDER BY due_at NULLS LAST, number LIMIT $4
+  UNION ALL SELECT * FROM follow_ups UNION ALL SELECT * FROM endpoints ORDER BY due_at NULLS LAST, number LIMIT $4
 )
 SELECT json_build_object('items', coalesce(json_agg(json_build_object(
   'kind', kind, 'incident_id', incident_id, 'number', number, 'title', title, 'severity', severity, 'ref', ref,

@@ -19,6 +19,8 @@ from app.announcing import KIND as DEADLINE
 from app.announcing import announce_deadlines
 from app.courier import Courier
 from app.database import Database, DatabaseAway
+from app.delivery_retention import KIND as RETENTION
+from app.delivery_retention import forget_deliveries
 from app.due_work import CHANNEL, Claim, claim_due, put_off
 from app.evidence_store import EvidenceStore
 from app.evidence_sweep import KIND as SWEEP
@@ -74,6 +76,7 @@ class Worker:
         self._kinds: dict[str, Work] = {
             DEADLINE: announce_deadlines,
             REEVALUATE: reevaluate,
+            RETENTION: forget_deliveries,
             REVIEW: announce_review,
             RISK_REVIEW: announce_late_reviews,
             SILENCE: announce_silence,

@@ -53,6 +53,7 @@ class TenantSettings(Struct, frozen=True, kw_only=True):
     triage_within: timedelta = timedelta(hours=1)
     harm_cost_threshold: Decimal = Decimal(10_000)  # in the tenant's currency
     notice_guideline: str = "P30D"  # ISO 8601, from discovery, where a law gives no figure
+    delivery_retention: timedelta = timedelta(days=30)  # how long a delivery that is done is kept
     organisation: dict[str, Any] = field(default_factory=dict)  # the provider's own profile, read by obligations
 
 

@@ -33,7 +33,10 @@ def check_filter(text: str | None) -> None:
     try:
         compile_expression(text, VARIABLES)
     except InvalidExpression as error:
-        reason = f"{error} It may ask: {', '.join(sorted(VARIABLES))}."
+        said = str(error)
+        if error.position is not None and "at character" not in said:
+            said = f"{said} (at character {error.position + 1})"
+        reason = f"{said} It may ask: {', '.join(sorted(VARIABLES))}."
         raise Invalid("The filter cannot work like this.", errors=[InputError("/filter", reason[:300])]) from None
 
 

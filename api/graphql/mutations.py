@@ -161,6 +161,7 @@ MUTATIONS: dict[str, Mutation] = {
         Mutation("retireConnection", connections.retire, "Connection"),
         Mutation("addWebhookEndpoint", webhook_endpoints.add_endpoint, "WebhookEndpoint"),
         Mutation("editWebhookEndpoint", webhook_endpoints.edit_endpoint, "WebhookEndpoint"),
+        Mutation("retireWebhookEndpoint", webhook_endpoints.retire, "WebhookEndpoint"),
         Mutation("rotateWebhookEndpoint", webhook_endpoints.rotate, "WebhookEndpoint"),
         Mutation("testWebhookEndpoint", webhook_endpoints.send_test, "WebhookDelivery"),
         Mutation("replayWebhookDelivery", webhook_endpoints.replay_one, "WebhookDelivery"),

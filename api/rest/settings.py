@@ -71,6 +71,7 @@ class SettingsEdit(In):
     triage_within: Duration | None = None
     harm_cost_threshold: Annotated[Decimal, Field(ge=0, max_digits=15, decimal_places=2)] | None = None
     notice_guideline: Duration | None = None
+    delivery_retention: Duration | None = None
     organisation: OrganisationEdit | None = None
 
 
@@ -88,7 +89,8 @@ class CalendarOut(Out):
 
 class Settings(Out):
     """The settings in force, defaults included. `harm_cost_threshold` is an amount in the tenant's currency,
-    `notice_guideline` the time from discovery that a notice gets where its law gives no figure."""
+    `notice_guideline` the time from discovery that a notice gets where its law gives no figure, `delivery_retention`
+    how long the delivery of an event to a webhook endpoint is kept when it is done."""
 
     version: int
     name: str
@@ -97,6 +99,7 @@ class Settings(Out):
     triage_within: str
     harm_cost_threshold: str
     notice_guideline: str
+    delivery_retention: str
     organisation: dict[str, Any]
 
 

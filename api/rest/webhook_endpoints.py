@@ -22,6 +22,7 @@ from app.webhook_endpoints import (
     replay_deliveries,
     replay_delivery,
     require_delivery,
+    retire_endpoint,
     rotate_endpoint,
 )
 from domain.expressions import TEXT_MAX
@@ -34,6 +35,7 @@ ClientIds = Annotated[list[UUID], Field(min_length=1, max_length=1_000)]
 Payload = Literal["thin", "full"]
 Format = Literal["standard", "cloudevents", "ocsf", "slack", "teams"]
 Status = Literal["active", "disabled"]
+ShownStatus = Literal["active", "disabled", "retired"]
 SettledStatus = Literal["delivered", "failed", "withheld"]
 DeliveryStatus = Literal["pending", "delivered", "failed", "withheld"]
 
@@ -75,9 +77,10 @@ class EndpointRotationIn(In):
 
 
 class ReplayIn(In):
-    """Which deliveries to send again: those queued from `since` to before `until` (now), in these states."""
+    """Which deliveries to send again: those queued from `since` (the first that is kept) to before `until` (now), in
+    these states."""
 
-    since: Instant
+    since: Instant | None = None
     until: Instant | None = None
     statuses: Annotated[list[SettledStatus], Field(min_length=1, max_length=3)] = Field(default=["failed"])
 
@@ -86,7 +89,8 @@ class WebhookEndpoint(Out):
     """An endpoint. `public_key` verifies the signatures `v1a`; the secret of `v1` is never shown again.
 
     `failing_since` is the first failure since the last success. `disabled_because`: `asked`, `gone` (it answered 410)
-    or `failing` (nothing but failures for the whole schedule of attempts).
+    or `failing` (nothing but failures for the whole schedule of attempts). `pending_count` deliveries wait to be sent,
+    `failed_count` have no attempt left; neither is counted beyond 1,000.
     """
 
     id: UUID
@@ -98,9 +102,11 @@ class WebhookEndpoint(Out):
     filter: str | None
     client_ids: list[UUID] | None
     payload: Payload
-    status: Status
+    status: ShownStatus
     disabled_because: Literal["asked", "gone", "failing"] | None
     failing_since: datetime | None
+    pending_count: int
+    failed_count: int
     public_key: str
     previous_secret_until: datetime | None
     created_by: UUID | None
@@ -165,7 +171,7 @@ ENDPOINTS = "/webhook-endpoints"
 @routes.get(ENDPOINTS, summary="List webhook endpoints", **declares("endpoint.read", answer=EndpointsPage))
 async def list_endpoints(
     call: Call,
-    status: Status | None = None,
+    status: ShownStatus | None = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
@@ -204,7 +210,9 @@ async def read_endpoint(call: Call, id: UUID) -> Response:
 
 
 @routes.patch(
-    f"{ENDPOINTS}/{{id}}", summary="Change a webhook endpoint", **declares("endpoint.write", answer=WebhookEndpoint)
+    f"{ENDPOINTS}/{{id}}",
+    summary="Change a webhook endpoint",
+    **declares("endpoint.write", answer=WebhookEndpoint, refuses=[409]),
 )
 async def edit_endpoint(call: Call, id: UUID, given: EndpointEdit) -> Response:
     """Change an endpoint, disable it, or activate it again. Its secret is changed by rotating it."""
@@ -218,10 +226,25 @@ async def edit_endpoint(call: Call, id: UUID, given: EndpointEdit) -> Response:
     return await call.write("endpoint.write", work)
 
 
+@routes.delete(
+    f"{ENDPOINTS}/{{id}}",
+    summary="Retire a webhook endpoint",
+    **declares("endpoint.write", answer=WebhookEndpoint, refuses=[409]),
+)
+async def retire(call: Call, id: UUID) -> Response:
+    """Tell an endpoint nothing any more; what waited is `withheld`. It stays listed, as retired, with its log."""
+
+    async def work(db: Db, principal: Principal) -> Answer:
+        await retire_endpoint(db, principal, id, call.if_match)
+        return await _shown(db, principal, id)
+
+    return await call.write("endpoint.write", work)
+
+
 @routes.post(
     f"{ENDPOINTS}/{{id}}/rotate",
     summary="Rotate the secret of a webhook endpoint",
-    **declares("endpoint.write", answer=EndpointWithSecret),
+    **declares("endpoint.write", answer=EndpointWithSecret, refuses=[409]),
 )
 async def rotate(call: Call, id: UUID, given: EndpointRotationIn) -> Response:
     """Replace secret and key pair. The former ones sign beside the new ones until the overlap ends."""
@@ -249,7 +272,11 @@ async def send_test(call: Call, id: UUID) -> Response:
     return await call.write("endpoint.write", work)
 
 
-@routes.post(f"{ENDPOINTS}/{{id}}/replay", summary="Replay deliveries", **declares("endpoint.write", answer=Replayed))
+@routes.post(
+    f"{ENDPOINTS}/{{id}}/replay",
+    summary="Replay deliveries",
+    **declares("endpoint.write", answer=Replayed, refuses=[409]),
+)
 async def replay_range(call: Call, id: UUID, given: ReplayIn) -> Response:
     """Send what was queued in a time again, with the ids that it had; unless told otherwise, what failed."""
 
@@ -300,7 +327,7 @@ async def read_delivery(call: Call, id: UUID, delivery_id: UUID) -> Response:
 @routes.post(
     f"{ENDPOINTS}/{{id}}/deliveries/{{delivery_id}}/replay",
     summary="Replay a delivery",
-    **declares("endpoint.write", answer=WebhookDelivery),
+    **declares("endpoint.write", answer=WebhookDelivery, refuses=[409]),
 )
 async def replay_one(call: Call, id: UUID, delivery_id: UUID) -> Response:
     """Send one delivery again, with the id that it had."""

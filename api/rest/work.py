@@ -16,9 +16,10 @@ routes = router("Me")
 
 class WorkItem(Out):
     """Something that waits for the caller. `ref` is a step, an action, a notification or a follow-up of an incident, or
-    a proposed decision on the tool `tool_id`, which belongs to no incident."""
+    a proposed decision on the tool `tool_id`, which belongs to no incident, or a webhook endpoint that was disabled
+    because nothing could be sent to it (`title` is its name): activate or retire it."""
 
-    kind: Literal["step", "approval", "sign_off", "follow_up"]
+    kind: Literal["step", "approval", "sign_off", "follow_up", "endpoint"]
     incident_id: UUID | None
     number: str | None
     title: str

@@ -6,6 +6,15 @@ from app.statements import Field, Filter, Many, Noun, Sort, declare
 NAME = Sort("{t}.name", "text")
 ACTIVE = {"active": Filter("{t}.active = {v}::boolean")}
 
+
+def _counted(status: str) -> Field:
+    """How many deliveries of an endpoint are in a state, at most 1,000: enough to see that something is wrong."""
+    return Field(
+        "(select count(*) from (select 1 from webhook_deliveries d where d.tenant_id = {t}.tenant_id"
+        f" and d.endpoint_id = {{t}}.id and d.status = '{status}' limit 1000) counted)"
+    )
+
+
 declare(
     Noun(
         name="client",
@@ -154,7 +163,8 @@ declare(
             "id version name url format event_types filter client_ids payload status disabled_because public_key "
             "created_by"
         )
-        | instants("created_at updated_at previous_secret_until failing_since"),
+        | instants("created_at updated_at previous_secret_until failing_since")
+        | {"pending_count": _counted("pending"), "failed_count": _counted("failed")},
         filters={"status": Filter("{t}.status = {v}::text")},
         sorts={"created_at": Sort("{t}.created_at", "timestamptz")},
         sort="created_at",

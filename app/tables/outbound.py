@@ -42,7 +42,7 @@ class WebhookEndpoint(SQLModel, table=True):
         of_tenant(),
         one_of("payload", "thin", "full"),
         one_of("format", "standard", "cloudevents", "ocsf", "slack", "teams"),
-        one_of("status", "active", "disabled"),
+        one_of("status", "active", "disabled", "retired"),
     )
 
     tenant_id: UUID = columns.tenant()
@@ -76,6 +76,7 @@ class WebhookDelivery(SQLModel, table=True):
         unique("webhook_deliveries_once", "endpoint_id", "stream", "stream_id", "seq"),
         one_of("status", "pending", "delivered", "failed", "withheld"),
         index("webhook_deliveries_pending", "endpoint_id", "stream", "stream_id", "seq", where="status = 'pending'"),
+        index("webhook_deliveries_failed", "endpoint_id", where="status = 'failed'"),
         index("webhook_deliveries_by_age", "endpoint_id", "created_at"),
     )
 

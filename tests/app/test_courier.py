@@ -25,7 +25,7 @@ from app.settings import Settings
 from app.webhook_deliveries import LEASE
 from domain.retries import ATTEMPTS_MAX
 from tests.conftest import serving
-from tests.people import report
+from tests.people import add_person, report
 from tests.receiver import Received, Receiver, answer, receiving
 
 ENDPOINTS = "/v1/webhook-endpoints"
@@ -445,3 +445,23 @@ async def test_the_address_of_a_channel_is_sealed_and_never_shown(
     kept = "".join(row["kept"] for row in (*rows, *told))
     assert "s3cret" not in kept
     assert "an0ther" not in kept
+
+
+async def test_that_an_endpoint_was_given_up_waits_for_an_administrator(
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, database: Database, tenant: Any
+) -> None:
+    admin = await add_person(database, tenant.tenant_id, "tenant_admin")
+    lead = await add_person(database, tenant.tenant_id, "security_lead")
+    endpoint = await add(http, receiver, name="Our board")
+    receiver.then = answer(410)
+    await report(http)
+    await courier().work_for(tenant.tenant_id)
+    (item,) = (await http.get("/v1/me/work", headers=admin.headers)).json()["items"]
+    assert (item["kind"], item["ref"], item["title"], item["status"]) == (
+        "endpoint", endpoint["id"], "Our board", "disabled",
+    )  # fmt: skip
+    assert "gone" in item["what"]
+    others = (await http.get("/v1/me/work", headers=lead.headers)).json()["items"]
+    assert "endpoint" not in {one["kind"] for one in others}
+    assert (await http.delete(f"{ENDPOINTS}/{endpoint['id']}")).status_code == 200
+    assert (await http.get("/v1/me/work", headers=admin.headers)).json()["items"] == []

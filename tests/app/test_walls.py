@@ -26,6 +26,7 @@ DELETABLE = {
     "idempotency_keys",
     "client_references",
     "identity_directory",
+    "webhook_deliveries",
     "webhook_lanes",
     "log_pending",
 }

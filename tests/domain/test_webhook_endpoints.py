@@ -47,6 +47,7 @@ def test_a_filter_that_cannot_work_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         check_filter(text)
     assert refused.value.errors[0].pointer == "/filter"
+    assert "at character" in refused.value.errors[0].reason
 
 
 @pytest.mark.parametrize(
