@@ -75,6 +75,7 @@ check: setup ## Format, lint, types, import layers, schema drift; migration drif
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m app.cli export-schemas --check
+	$(BIN)/python -m app.cli export-guides --check
 	@last=$$(git describe --tags --abbrev=0 2>/dev/null || true); \
 	  [ -z "$$last" ] || git show $$last:openapi/schema.graphql | $(BIN)/python -m api.graphql.breaking
 
@@ -82,8 +83,9 @@ format: setup ## Format and apply safe fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-openapi: setup ## Write openapi/*; the diff is the review of an API change
+openapi: setup ## Write openapi/* and docs/systems/*; the diff is the review of an API change
 	$(BIN)/python -m app.cli export-schemas
+	$(BIN)/python -m app.cli export-guides
 
 bench: setup ## The benchmark table: ratios to a floor measured in the same run
 	$(BIN)/python -m bench

@@ -123,6 +123,22 @@ class HandshakeText(_Model):
     unsigned: bool = False
 
 
+class GuideText(_Model):
+    """How somebody connects the system: what it is, what the secret is, which events to choose, what to click.
+
+    `sample` is a body as it is sent, with `headers`, proven as `proof` says or by the first that a shell can make.
+    """
+
+    about: Text
+    secret: Text
+    events: Text
+    clicks: Annotated[list[Text], Field(min_length=1)]
+    notes: list[Text] = []
+    proof: str | None = None
+    headers: dict[str, str] = {}
+    sample: Annotated[str, Field(min_length=2, max_length=4_000)]
+
+
 class SystemText(_Model):
     """One system as its file describes it.
 
@@ -141,6 +157,7 @@ class SystemText(_Model):
     events: Annotated[list[EventText], Field(min_length=1, max_length=EVENTS_MAX)]
     fields: dict[FieldName, AnyField]
     attachments: AttachmentsText | None = None
+    guide: GuideText | None = None
 
 
 class FieldReader(Struct, frozen=True):

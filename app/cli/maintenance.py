@@ -1,4 +1,4 @@
-"""`holdfast migrate`, `rebuild`, `verify-lite`, `export-schemas`: what an operator or a developer runs now and then."""
+"""What an operator or a developer runs now and then: `holdfast migrate`, `rebuild`, `verify-lite`, the exports."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,11 +88,25 @@ def export_schemas(
         "schema.graphql": door("api.graphql.schema").text(),
     }
     for name, wanted in texts.items():
-        path = folder / name
-        is_current = path.exists() and path.read_text(encoding="utf-8") == wanted
-        if check and not is_current:
-            fail(f"{path} is not what the code says: run `make openapi` and commit it.", EXIT_REFUSED)
-        if not is_current:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(wanted, encoding="utf-8")
-        print(f"{path} is up to date." if is_current else f"{path} is written.")
+        _write(folder / name, wanted, check=check)
+
+
+def export_guides(
+    check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("docs/systems"),
+) -> None:
+    """Write the guide of each system that sends webhooks, from its data file."""
+    from app.guides import guides
+
+    for name, wanted in guides().items():
+        _write(folder / name, wanted, check=check)
+
+
+def _write(path: Path, wanted: str, *, check: bool) -> None:
+    is_current = path.exists() and path.read_text(encoding="utf-8") == wanted
+    if check and not is_current:
+        fail(f"{path} is not what the code says: run `make openapi` and commit it.", EXIT_REFUSED)
+    if not is_current:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted, encoding="utf-8")
+    print(f"{path} is up to date." if is_current else f"{path} is written.")

@@ -103,3 +103,54 @@ def test_every_command_of_holdfast_that_a_guide_names_exists() -> None:
     }
     assert told
     assert told <= known
+
+
+async def followed(guide: Path, server: str, tenant: Any, folder: Path) -> str:
+    """What a guide prints when somebody types all of it, against a service at another address than the usual one."""
+    (folder / ".holdfast").mkdir()
+    (folder / ".holdfast" / "admin-key").write_text(tenant.key + "\n", encoding="utf-8")
+    # Answers name the address that the installation believes to have.
+    moved = f'curl() {{ command curl "$@" | sed -E "s,http://127.0.0.1:0/,{server}/,g"; }}'
+    typed = "\n".join([moved, *(block.replace(ADDRESS, server) for block in blocks(guide))])
+    return await run("bash", "-euo", "pipefail", "-c", typed, cwd=folder)
+
+
+@pytest.mark.parametrize("guide", sorted((ROOT / "docs" / "systems").glob("*.md")), ids=lambda guide: guide.stem)
+async def test_the_guide_of_a_system_opens_an_incident(guide: Path, server: str, tenant: Any, tmp_path: Path) -> None:
+    printed = await followed(guide, server, tenant, tmp_path)
+    assert '"result":"created"' in printed or re.search(r'"text":"INC-\d+ ', printed), printed
+
+
+def test_there_is_a_current_guide_for_every_system() -> None:
+    from app.guides import guides
+
+    folder = ROOT / "docs" / "systems"
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert written == guides(), "run `make openapi`"
+    index = (ROOT / "docs" / "sending-alerts.md").read_text(encoding="utf-8")
+    assert {name for name in written if f"(systems/{name})" not in index} == set()
+
+
+async def test_the_first_ticket_opens_an_incident_for_its_client(
+    server: str, tenant: Any, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    printed = await followed(ROOT / "docs" / "first-ticket.md", server, tenant, tmp_path)
+    assert '"result":"created"' in printed, printed
+    found = (await http.get("/v1/incidents/INC-1001")).json()
+    names = {one["id"]: one["name"] for one in (await http.get("/v1/clients")).json()["items"]}
+    assert [names[one] for one in found["client_ids"]] == ["Example Client Ltd"]
+    assert found["external_references"][0]["id"] == "418823"
+    assert found["severity_hint"] == "high"
+    assert found["suggested_playbook"]["slug"] == "data-leakage"
+
+
+async def test_a_made_up_system_is_connected_by_typing(
+    server: str, tenant: Any, http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    printed = await followed(ROOT / "docs" / "connecting-a-system.md", server, tenant, tmp_path)
+    assert printed.count('"result":"created"') == 2, printed
+    assert '"external_id":"NW-7"' in printed
+    assert '"filename":"calls.csv"' in printed
+    found = (await http.get("/v1/incidents/INC-1001")).json()
+    assert found["suggested_playbook"] == {"slug": "ai-vendor-breach", "because": "A key of the gateway is loose."}
+    assert (found["title"], found["severity_hint"]) == ("Gateway key used from two countries", "high")
