@@ -122,6 +122,7 @@ async def test_each_migration_goes_back_and_forth_over_data(cluster: Cluster, ne
             }
             await upgrade(dsn)
             assert await everything(connection) ^ before == set(), earlier
+            await connection.execute("DELETE FROM due_work WHERE kind = 'reevaluate'")  # 0035 queues what lacks offers
             for name in kept & set(counts):
                 assert await connection.fetchval(f"SELECT count(*) FROM {name}") == counts[name], (earlier, name)
     finally:
