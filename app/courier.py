@@ -38,7 +38,7 @@ from domain.webhook_endpoints import passes
 
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
-PAUSE_SECONDS = 0.02  # between two looks
+PAUSE_SECONDS = 0.02  # from one look to the next
 LANES_AT_ONCE = 256  # on their way; with 8 of an endpoint, thirty that are silent leave room for the others
 LANES_OF_ENDPOINT = 8
 RECORDED_AT_ONCE = 64  # outcomes in one transaction
@@ -80,11 +80,12 @@ class Courier:
         """Send until `stop` is called; what is on its way then is finished."""
         while not self._stopping:
             self.wake.clear()
+            looked_at = time.monotonic()
             if not await self._look():
                 with suppress(TimeoutError):
                     async with asyncio.timeout(POLL_SECONDS if self.is_heard else POLL_UNHEARD_SECONDS):
                         await self.wake.wait()
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(looked_at + PAUSE_SECONDS - time.monotonic())
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def stop(self) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.database import Database, Db
 from app.event_envelopes import COLUMNS, DATA, event_of
@@ -24,20 +24,20 @@ LEASE = timedelta(seconds=60)  # more than an attempt may take
 # Of an endpoint that fails one lane at a time is tried: a dead receiver takes no room from the living. What the
 # worker's clock and the database's say is due: a test may wind the former forward.
 _DUE = """
-SELECT l.tenant_id, l.endpoint_id, l.stream, l.stream_id, greatest(now(), $2::timestamptz) + $6::interval AS lease
+SELECT l.*, greatest(now(), $2::timestamptz) + $6::interval AS lease
 FROM webhook_endpoints e
 CROSS JOIN LATERAL (
-    SELECT tenant_id, endpoint_id, stream, stream_id FROM webhook_lanes
+    SELECT tenant_id, endpoint_id, stream, stream_id, next_at FROM webhook_lanes
     WHERE tenant_id = $1 AND endpoint_id = e.id AND next_at <= greatest(now(), $2::timestamptz)
     ORDER BY next_at LIMIT CASE WHEN e.failing_since IS NULL THEN $5::integer ELSE 1 END
     FOR UPDATE SKIP LOCKED) l
 WHERE e.tenant_id = $1 AND NOT e.id = ANY ($3::uuid[]) LIMIT $4
 """
-_LANE = "tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4"
-_MOVE = f"UPDATE webhook_lanes SET next_at = $5 WHERE {_LANE}"
-_PARK = f"UPDATE webhook_lanes SET next_at = 'infinity' WHERE {_LANE} AND next_at = $5"
+_MINE = "tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4 AND next_at = $5"
+_MOVE = f"UPDATE webhook_lanes SET next_at = $6 WHERE {_MINE}"
+_PARK = f"UPDATE webhook_lanes SET next_at = 'infinity' WHERE {_MINE}"
 # Of lanes that this transaction holds: whoever queues for one waits, and then makes it anew.
-_END = f"DELETE FROM webhook_lanes WHERE {_LANE}"
+_END = f"DELETE FROM webhook_lanes WHERE {_MINE}"
 # Read anew for each attempt: what was erased meanwhile is not sent.
 _NEXT = f"""
 SELECT g.place, n.* FROM unnest($2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY
@@ -59,10 +59,8 @@ CROSS JOIN LATERAL (
 """
 # An attempt counts once, whoever records it. A writer may hold several lanes and wait for another of ours: of many,
 # those that are held are passed by and recorded alone, where nobody waits in a circle.
-_RECORD = """
-WITH held AS (
-    SELECT stream_id FROM webhook_lanes WHERE tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4
-    AND next_at = $5 FOR NO KEY UPDATE {skip}),
+_RECORD = f"""
+WITH held AS (SELECT stream_id FROM webhook_lanes WHERE {_MINE} FOR NO KEY UPDATE {{skip}}),
 told AS (
     UPDATE webhook_deliveries SET status = $8, attempts = attempts + CASE WHEN $8 = 'withheld' THEN 0 ELSE 1 END,
         attempted_at = coalesce($9, attempted_at), delivered_at = CASE WHEN $8 = 'delivered' THEN $9 END,
@@ -93,8 +91,8 @@ class Lane(Struct, kw_only=True):
 
     @property
     def place(self) -> tuple[Any, ...]:
-        """Its key, as statements take it."""
-        return self.tenant_id, self.endpoint_id, self.stream, self.stream_id
+        """Its key and lease, as statements take them."""
+        return self.tenant_id, self.endpoint_id, self.stream, self.stream_id, self.lease
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -154,8 +152,8 @@ async def claim_lanes(
 
     async def work(db: Db) -> list[tuple[Lane, Delivery | None]]:
         rows = await db.fetch(_DUE, tenant_id, now, list(busy), limit, per_endpoint, LEASE)
-        lanes = [Lane(**dict(row)) for row in rows]
-        await db.each(_MOVE, [(*lane.place, lane.lease) for lane in lanes])
+        await db.each(_MOVE, [tuple(row) for row in rows])
+        lanes = [Lane(**{name: row[name] for name in Lane.__struct_fields__}) for row in rows]
         return list(zip(lanes, await _next(db, lanes, base_url), strict=True))
 
     return await database.run(tenant_id, work)
@@ -164,7 +162,7 @@ async def claim_lanes(
 async def park(database: Database, lane: Lane) -> None:
     """Give back a lane until its endpoint is activated again."""
     async with database.transaction(lane.tenant_id) as db:
-        await db.execute(_PARK, *lane.place, lane.lease)
+        await db.execute(_PARK, *lane.place)
 
 
 async def record_outcomes(
@@ -182,7 +180,8 @@ async def record_outcomes(
         held = await _record(db, told)
         await db.each(_MOVE, [(*told[place].lane.place, leases[place]) for place in held])
         going = [place for place in held if told[place].outcome.again_at is None]
-        following = await _next(db, [told[place].lane for place in going], base_url)
+        lanes = [structs.replace(told[place].lane, lease=leases[place]) for place in going]
+        following = await _next(db, lanes, base_url)
         return held, dict(zip(going, following, strict=True))
 
     held, following = await database.run(tenant_id, work)
@@ -213,7 +212,6 @@ async def _record(db: Db, told: Sequence[Told]) -> list[int]:
     values = [
         (
             *one.lane.place,
-            one.lane.lease,
             one.delivery.id,
             one.delivery.attempts,
             one.outcome.status,

@@ -4,7 +4,7 @@ their order."""
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Index, Text, Uuid
+from sqlalchemy import ARRAY, Text, Uuid
 from sqlmodel import Field
 
 from app.tables import columns
@@ -102,12 +102,12 @@ class WebhookDelivery(SQLModel, table=True):
 
 class WebhookLane(SQLModel, table=True):
     """One stream on its way to one endpoint: claimed as a whole by moving `next_at`, so that its events keep their
-    order. `bumps` counts what was queued since it exists."""
+    order. `bumps` counts what was queued since it exists; who queues takes the lock of the row by it."""
 
     __tablename__ = "webhook_lanes"
     __table_args__ = (
-        index("webhook_lanes_by_time", "endpoint_id", "next_at"),
-        Index("webhook_lanes_next", "next_at", "tenant_id"),
+        index("webhook_lanes_by_time", "endpoint_id", "next_at", "stream", "stream_id"),
+        index("webhook_lanes_next", "next_at"),
     )
 
     tenant_id: UUID = columns.tenant()
