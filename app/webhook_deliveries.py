@@ -43,7 +43,7 @@ _NEXT = f"""
 SELECT g.place, n.* FROM unnest($2::uuid[], $3::text[], $4::uuid[]) WITH ORDINALITY
     AS g(endpoint_id, stream, stream_id, place)
 CROSS JOIN LATERAL (
-    SELECT d.id, d.attempts, {COLUMNS},
+    SELECT d.id, d.attempts, {COLUMNS}, l.log_index,
            w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
            w.failing_since, w.secret,
            CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret

@@ -15,10 +15,10 @@ VARIABLES = frozenset({"type", "stream", "origin", "incident"})
 client_ids, labels} of the incident, which is unknown for what concerns none."""
 
 
-def check_types(types: Sequence[str]) -> None:
+def check_types(types: Sequence[str], pointer: str = "/event_types") -> None:
     """Raise Invalid unless each is a type such as `step.completed`, all of one thing as in `step.*`, or `*`."""
     faults = [
-        InputError(f"/event_types/{index}", "a type such as step.completed, all of one thing as in step.*, or *")
+        InputError(f"{pointer}/{index}", "a type such as step.completed, all of one thing as in step.*, or *")
         for index, one in enumerate(types)
         if not TYPE.fullmatch(one)
     ]

@@ -30,6 +30,7 @@ MASKED = '"code":"internal"'
 NOUNS_ELSEWHERE = {"playbook": "the object `playbook`, as REST answers it"}
 READ_ELSEWHERE = {
     "incidents.read": "the field `incident`",
+    "events.read_events": "a place in a log, for machines: incidentChanged and boardChanged follow",
     "config.read_config": "the caller has no credential yet",
     "evidence.content": "files go over HTTP alone",
     **dict.fromkeys(
