@@ -9,19 +9,18 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import httpx
 import structlog
 
 from app.database import Database, DatabaseAway
-from app.fetching import FetchFailed, Reply, send
+from app.fetching import FetchFailed, Reply, Request, send
 from app.gathering import Gathering
-from app.outgoing_requests import request_of
+from app.outgoing_requests import excerpt_shown, request_of, request_shown
 from app.secrets import Unsealable, Vault
 from app.settings import Settings
 from app.webhook_deliveries import (
@@ -47,7 +46,6 @@ RECORDING_LINGER_SECONDS = 0.003  # in which others may come; the receiver has i
 IN_A_ROW_MAX = 50  # deliveries of one lane before others get a turn
 ATTEMPT_SECONDS_MAX = 15.0  # from looking up the name to the last byte that is read
 ANSWER_BYTES_MAX = 16_384
-EXCERPT_MAX = 200  # characters of an answer that are shown
 log = structlog.get_logger("holdfast.courier")
 
 
@@ -188,32 +186,36 @@ class Courier:
             if not passes(delivery.filter, event):
                 return Outcome(status="withheld")
         at, began = self._clock(), time.monotonic()
+        sent: Request | None = None
         try:
-            reply = await self._tell(lane, delivery, event)
-        except FetchFailed as failure:
-            return _failed(delivery, at, _milliseconds(began), error=f"{failure}.")
-        except Unsealable:
-            return _failed(
+            sent = request_of(
+                lane.tenant_id,
+                lane.endpoint_id,
                 delivery,
-                at,
-                _milliseconds(began),
-                error="Its secrets cannot be opened: rotate the secret, give the address again.",
+                event,
+                self._vault,
+                self._settings.base_url,
+                datetime.now(UTC),
             )
+            reply = await self._send(sent)
+        except FetchFailed as failure:
+            return _failed(delivery, at, _milliseconds(began), error=f"{failure}.", sent=sent)
+        except Unsealable:
+            error = "Its secrets cannot be opened: rotate the secret, give the address again."
+            return _failed(delivery, at, _milliseconds(began), error=error)
         if 200 <= reply.status < 300:
             return Outcome(
                 status="delivered",
                 at=at,
                 duration_ms=_milliseconds(began),
+                request=request_shown(sent, delivery),
                 response_status=reply.status,
-                response_excerpt=_excerpt(reply.body),
+                response_excerpt=excerpt_shown(reply, sent, delivery),
             )
         error = f"The receiver answered {reply.status}."
-        return _failed(delivery, at, _milliseconds(began), error=error, reply=reply)
+        return _failed(delivery, at, _milliseconds(began), error=error, sent=sent, reply=reply)
 
-    async def _tell(self, lane: Lane, delivery: Delivery, event: Mapping[str, Any]) -> Reply:
-        """Send an event in the form of the endpoint; the answer of the receiver. Raises FetchFailed and Unsealable."""
-        at, base_url = datetime.now(UTC), self._settings.base_url
-        request = request_of(lane.tenant_id, lane.endpoint_id, delivery, event, self._vault, base_url, at)
+    async def _send(self, request: Request) -> Reply:
         if self._authorities is None:  # reading them takes a tenth of a second of CPU
             self._authorities = await asyncio.to_thread(httpx.create_ssl_context)
         return await send(
@@ -225,7 +227,15 @@ class Courier:
         )
 
 
-def _failed(delivery: Delivery, at: datetime, duration_ms: int, *, error: str, reply: Reply | None = None) -> Outcome:
+def _failed(
+    delivery: Delivery,
+    at: datetime,
+    duration_ms: int,
+    *,
+    error: str,
+    sent: Request | None = None,
+    reply: Reply | None = None,
+) -> Outcome:
     """A failed attempt: when the next one is, or that there is none; and whether the endpoint is given up.
 
     An endpoint that says that it is gone (410) keeps the delivery for when it is activated again.
@@ -243,8 +253,9 @@ def _failed(delivery: Delivery, at: datetime, duration_ms: int, *, error: str, r
         at=at,
         again_at=again_at,
         duration_ms=duration_ms,
+        request=request_shown(sent, delivery) if sent is not None else None,
         response_status=reply.status if reply is not None else None,
-        response_excerpt=_excerpt(reply.body) if reply is not None else None,
+        response_excerpt=excerpt_shown(reply, sent, delivery) if reply is not None and sent is not None else None,
         error=error,
         disabled_because=because,
     )
@@ -252,9 +263,3 @@ def _failed(delivery: Delivery, at: datetime, duration_ms: int, *, error: str, r
 
 def _milliseconds(began: float) -> int:
     return round((time.monotonic() - began) * 1000)
-
-
-def _excerpt(body: bytes) -> str | None:
-    """The beginning of an answer as one line of plain characters."""
-    text = body[: 4 * EXCERPT_MAX].decode("utf-8", "replace")
-    return "".join(one if one.isprintable() else " " for one in text)[:EXCERPT_MAX].strip() or None

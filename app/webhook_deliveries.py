@@ -64,7 +64,8 @@ WITH held AS (SELECT stream_id FROM webhook_lanes WHERE {_MINE} FOR NO KEY UPDAT
 told AS (
     UPDATE webhook_deliveries SET status = $8, attempts = attempts + CASE WHEN $8 = 'withheld' THEN 0 ELSE 1 END,
         attempted_at = coalesce($9, attempted_at), delivered_at = CASE WHEN $8 = 'delivered' THEN $9 END,
-        next_attempt_at = $10, duration_ms = $11, response_status = $12, response_excerpt = $13, error = $14
+        next_attempt_at = $10, duration_ms = $11, response_status = $12, response_excerpt = $13, error = $14,
+        request = $16::jsonb
     WHERE tenant_id = $1 AND id = $6 AND status = 'pending' AND attempts = $7)
 SELECT $15::integer AS place FROM held
 """
@@ -120,6 +121,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     at: datetime | None = None
     again_at: datetime | None = None
     duration_ms: int | None = None
+    request: str | None = None  # what the log shows of it, as JSON text
     response_status: int | None = None
     response_excerpt: str | None = None
     error: str | None = None
@@ -222,6 +224,7 @@ async def _record(db: Db, told: Sequence[Told]) -> list[int]:
             one.outcome.response_excerpt,
             one.outcome.error,
             place,
+            one.outcome.request,
         )
         for place, one in enumerate(told)
     ]

@@ -127,10 +127,21 @@ class EndpointsPage(Out):
     next_cursor: str | None
 
 
+class RequestShown(Out):
+    """What was sent, without its signatures and its body: `body_sha256` and `body_bytes` tell which body it was."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body_bytes: int
+    body_sha256: str
+
+
 class WebhookDelivery(Out):
     """One event on its way to one endpoint. `event_id` is its `webhook-id`, the same at every attempt.
 
-    `withheld`: the filter or the client limit kept it back. `failed`: no attempt is left; it can be replayed.
+    `request` and what follows tell of the newest attempt. `withheld`: the filter or the client limit kept it back.
+    `failed`: no attempt is left; it can be replayed.
     """
 
     id: UUID
@@ -146,6 +157,7 @@ class WebhookDelivery(Out):
     attempted_at: datetime | None
     delivered_at: datetime | None
     duration_ms: int | None
+    request: RequestShown | None
     response_status: int | None
     response_excerpt: str | None
     error: str | None

@@ -177,7 +177,7 @@ declare(
         table="webhook_deliveries",
         fields=plain(
             "id endpoint_id event_id event_type stream stream_id seq status attempts duration_ms response_status "
-            "response_excerpt error"
+            "request response_excerpt error"
         )
         | instants("created_at next_attempt_at attempted_at delivered_at"),
         filters={

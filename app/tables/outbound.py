@@ -2,6 +2,7 @@
 their order."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, Uuid
@@ -94,6 +95,7 @@ class WebhookDelivery(SQLModel, table=True):
     attempted_at: datetime | None
     delivered_at: datetime | None
     duration_ms: int | None
+    request: Any | None = columns.json()
     response_status: int | None
     response_excerpt: str | None = columns.text()
     error: str | None = columns.text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import re
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,8 +19,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook
 
-from app.courier import ANSWER_BYTES_MAX, EXCERPT_MAX, Courier
+from app.courier import ANSWER_BYTES_MAX, Courier
 from app.database import Database
+from app.outgoing_requests import EXCERPT_MAX
 from app.secrets import vault_of
 from app.settings import Settings
 from app.webhook_deliveries import LEASE
@@ -465,3 +467,24 @@ async def test_that_an_endpoint_was_given_up_waits_for_an_administrator(
     assert "endpoint" not in {one["kind"] for one in others}
     assert (await http.delete(f"{ENDPOINTS}/{endpoint['id']}")).status_code == 200
     assert (await http.get("/v1/me/work", headers=admin.headers)).json()["items"] == []
+
+
+async def test_the_log_shows_the_request_and_no_secret_of_it(
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
+) -> None:
+    endpoint = await add(http, receiver, url=f"{receiver.url}/T0/verys3cret?sig=An0therSecret", format="slack")
+    await report(http)
+    receiver.then = answer(404, b"no_service: /events/T0/verys3cret?sig=An0therSecret\r\n\x1b[31m")
+    await courier().work_for(tenant.tenant_id)
+    first = next(one for one in await deliveries(http, endpoint) if one["attempts"])
+    (got,) = receiver.got
+    shown = first["request"]
+    assert (shown["method"], shown["url"]) == ("POST", endpoint["url"])
+    assert shown["headers"] == {
+        "Content-Type": got.headers["content-type"],
+        "User-Agent": got.headers["user-agent"],
+        "webhook-id": first["event_id"],
+        "webhook-timestamp": got.headers["webhook-timestamp"],
+    }
+    assert (shown["body_bytes"], shown["body_sha256"]) == (len(got.body), hashlib.sha256(got.body).hexdigest())
+    assert first["response_excerpt"] == "no_service: /events/T0/...?sig=...   [31m"
