@@ -4,7 +4,7 @@ A door hands over a pure change (`apply`); here it meets the record under its lo
 rows, events, filters and queue are written in one statement.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
@@ -19,7 +19,7 @@ from app.ids import new_id
 from app.incident_tools import load_tools, register_tools, save_tools
 from app.nouns.incidents import NUMBER
 from app.playbooks import asked_for, pinned
-from app.record import Stored, lock_record, save_new_record, save_record
+from app.record import Stored, lock_record, save_new_rows, save_record, tell_new_record
 from app.reevaluation import queue_reevaluation
 from domain.actors import Actor
 from domain.changes import Change, Opening
@@ -34,6 +34,7 @@ from domain.reporting import Intake, Report, open_report
 from domain.settling import settle
 
 Apply = Callable[[Change], None]
+Read = Callable[[UUID], Awaitable[str | None]]
 
 
 class ReferenceTaken(Conflict):
@@ -139,7 +140,13 @@ def _check_client_wall(principal: Principal | None, record: Record) -> None:
 
 
 async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
-    """Store a report under the next number, declared where the caller may. Its id.
+    """Store a report under the next number, declared where the caller may. Its id. Raises as `open_and_read` does."""
+    opened, _ = await open_and_read(db, principal, report, None)
+    return opened
+
+
+async def open_and_read(db: Db, principal: Principal, report: Report, read: Read | None) -> tuple[UUID, str | None]:
+    """Store a report under the next number, declared where the caller may: its id, and what `read` says of it.
 
     Raises ReferenceTaken when a known external reference is given, Invalid for what cannot be.
     """
@@ -164,8 +171,7 @@ async def open_incident(db: Db, principal: Principal, report: Report) -> UUID:
         suggested=suggested,
     )
     change = open_report(report, intake, principal.actor, datetime.now(UTC), about.around(), new_id)
-    await _write_new(db, principal, change)
-    return intake.id
+    return intake.id, await _write_new(db, principal, change, read=read)
 
 
 async def _open_linked(db: Db, principal: Principal, origin: Record, opening: Opening) -> None:
@@ -177,20 +183,23 @@ async def _open_linked(db: Db, principal: Principal, origin: Record, opening: Op
     await _write_new(db, principal, change, origin)
 
 
-async def _write_new(db: Db, principal: Principal, change: Change, origin: Record | None = None) -> None:
-    stored = Stored(record=change.record, before=None)
+async def _write_new(
+    db: Db, principal: Principal, change: Change, origin: Record | None = None, read: Read | None = None
+) -> str | None:
+    """Write a new incident, and read it with `read`: before its number is taken, which is written in afterwards."""
+    stored, incident = Stored(record=change.record, before=None), change.record.incident
     await register_tools(db, principal, stored, change, known=tool_ids(origin) if origin is not None else ())
     settle(change)
     _check_client_wall(principal, change.record)
-    exercise = change.record.incident.exercise
-
-    async def name() -> str:
-        number = await db.value(_TAKE_EXERCISE if exercise else _TAKE_NUMBER, db.tenant_id)
-        return f"{'EX' if exercise else 'INC'}-{number}"
-
     async with _written(db, principal):
-        await save_new_record(db, stored, change, name)
+        new = await save_new_rows(db, stored)
         await save_tools(db, stored, change)
+    text, provisional = await read(incident.id) if read is not None else None, incident.number
+    async with _written(db, principal):
+        taken = await db.value(_TAKE_EXERCISE if incident.exercise else _TAKE_NUMBER, db.tenant_id)
+        number = f"{'EX' if incident.exercise else 'INC'}-{taken}"
+        await tell_new_record(db, stored, change, new, number)
+    return text.replace(provisional, number) if text is not None else None
 
 
 _TAKE_NUMBER = "UPDATE tenants SET next_number = next_number + 1 WHERE tenant_id = $1 RETURNING next_number - 1"

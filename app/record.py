@@ -5,7 +5,7 @@ The first event of a write carries `changes`: {table: {row: {column: value}}}. S
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -188,20 +188,20 @@ class Filters(Struct):
 
     clients: frozenset[UUID]
     labels: frozenset[str]
-    words: frozenset[str]
+    words: tuple[str | None, ...]  # the texts that they are taken from
     members: frozenset[UUID]
     tools: frozenset[UUID]
     alarm: Any
 
 
-def _filters(record: Record) -> Filters:
+def _filters(record: Record, *, is_named: bool) -> Filters:
     incident = record.incident
     keys = [k for r in record.external_references.values() for k in (r.external_id, r.key)]
     own = {incident.opened_by_id} if incident.opened_by_kind == "service_account" else set()
     return Filters(
         frozenset(incident.client_ids),
         frozenset(incident.labels),
-        frozenset(words(incident.number, incident.title, incident.summary, *keys)),
+        (incident.number if is_named else None, incident.title, incident.summary, *keys),
         members(record) | own,
         frozenset(tool_ids(record)),
         incident.next_alarm_at,
@@ -216,42 +216,58 @@ async def save_record(db: Db, stored: Stored, change: Change) -> None:
     difference = Difference(stored)
     if not difference.rows and not change.events:
         return
-    told, framed = _told(db, stored, change, difference)
-    statement = _statement(tuple(difference.rows), tuple(told.filters), is_new=False)
-    rows = [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
-    await db.execute(statement, db.tenant_id, stored.record.incident.id, *told.arguments, *rows)
+    framed, filters = _framed(db, stored, change, difference), _filter_changes(stored)
+    statement = _statement(tuple(difference.rows), tuple(filters))
+    told = orjson.dumps(framed).decode(), _as_text({**filters, "number": stored.record.incident.number})
+    await db.execute(statement, db.tenant_id, stored.record.incident.id, *told, *_encoded(difference))
     _keep(db.tenant_id, stored.record, framed[-1]["hash"])
 
 
-async def save_new_record(db: Db, stored: Stored, change: Change, name: Callable[[], Awaitable[str]]) -> None:
-    """Write a new incident in two statements: its rows, then what carries its number: events, words, queue.
+class New(Struct, frozen=True):
+    """A new incident as far as it is written: what the event is to say, and the filters that carry the number."""
 
-    `name` takes the number between them. Until the commit every other report of the tenant waits for that counter, so
-    whatever does not need the number is written before. Raises as `save_record` does, and then no number was taken.
-    """
-    difference = Difference(stored)
-    incident = stored.record.incident
-    rows = [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
-    await db.execute(_insert(tuple(difference.rows)), db.tenant_id, incident.id, *rows)
-    name_incident(change, await name())
-    difference.changes["incidents"][str(incident.id)]["number"] = incident.number
-    told, framed = _told(db, stored, change, difference)
-    statement = _statement((), tuple(told.filters), is_new=True)
-    await db.execute(statement, db.tenant_id, incident.id, *told.arguments, incident.number)
-    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
-
-
-class _Told(Struct):
-    """Events and filters as a statement takes them."""
-
+    difference: Difference
     filters: dict[str, Any]
-    arguments: tuple[str, str]
 
 
-def _told(db: Db, stored: Stored, change: Change, difference: Difference) -> tuple[_Told, list[dict[str, Any]]]:
+async def save_new_rows(db: Db, stored: Stored) -> New:
+    """Write a new incident but for its number and its timeline, which `tell_new_record` adds in the same transaction.
+
+    From taking the number to the commit every other report of the tenant waits: whatever can be done before is.
+    Raises as `save_record` does, and then no number was taken.
+    """
+    difference, filters = Difference(stored), _filter_changes(stored)
+    later = {name: filters.pop(name) for name in list(filters) if name.startswith(_NUMBERED)}
+    statement = _insert(tuple(difference.rows), tuple(filters))
+    given = db.tenant_id, stored.record.incident.id, _as_text(filters)
+    await db.execute(statement, *given, *_encoded(difference))
+    return New(difference, later)
+
+
+async def tell_new_record(db: Db, stored: Stored, change: Change, new: New, number: str) -> None:
+    """Give the incident that `save_new_rows` wrote its number, and begin its timeline."""
+    incident = stored.record.incident
+    name_incident(change, number)
+    new.difference.changes["incidents"][str(incident.id)]["number"] = number
+    framed = _framed(db, stored, change, new.difference)
+    filters = {**new.filters, "words_added": words(number)}
+    told = orjson.dumps(framed).decode(), _as_text({**filters, "number": number})
+    await db.execute(_name(tuple(filters)), db.tenant_id, incident.id, *told, number)
+    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
+
+
+def _encoded(difference: Difference) -> list[str]:
+    return [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
+
+
+def _as_text(filters: dict[str, Any]) -> str:
+    return orjson.dumps(filters, default=str).decode()
+
+
+def _framed(db: Db, stored: Stored, change: Change, difference: Difference) -> list[dict[str, Any]]:
     events = list(change.events) or [Event("record.settled", {}, change.now)]
     events[0] = Event(events[0].kind, {**events[0].data, "changes": difference.changes}, events[0].occurred_at)
-    framed = frames(
+    return frames(
         db.tenant_id,
         "incident",
         stored.record.incident.id,
@@ -261,18 +277,19 @@ def _told(db: Db, stored: Stored, change: Change, difference: Difference) -> tup
         change.actor,
         change.now,
     )
-    filters = _filter_changes(stored)
-    carried = {**filters, "number": stored.record.incident.number}
-    arguments = orjson.dumps(framed).decode(), orjson.dumps(carried, default=str).decode()
-    return _Told(filters, arguments), framed
 
 
 def _filter_changes(stored: Stored) -> dict[str, Any]:
-    after = _filters(stored.record)
-    before = _filters(stored.before) if stored.before is not None else None
+    after = _filters(stored.record, is_named=stored.before is not None)
+    before = _filters(stored.before, is_named=True) if stored.before is not None else None
     changed: dict[str, Any] = {}
-    for name in ("clients", "labels", "words", "members", "tools"):
-        now, then = getattr(after, name), getattr(before, name) if before is not None else frozenset()
+    for name in _FILTER_TABLES:
+        now: Any = getattr(after, name)
+        then: Any = getattr(before, name, frozenset())
+        if now == then:
+            continue
+        if name == "words":
+            now, then = frozenset(words(*now)), frozenset(words(*then))
         if now - then:
             changed[f"{name}_added"] = sorted(str(x) for x in now - then)
         if then - now:
@@ -295,26 +312,32 @@ _NUMBERED = ("clients", "labels")  # lists are read in the order of these rows, 
 
 
 @lru_cache(maxsize=256)
-def _insert(tables: tuple[str, ...]) -> str:
-    """One statement for the rows of a new incident, which have no old rows to meet."""
-    parts = [f"rows_{index} AS ({_upsert(table, 3 + index, is_new=True)})" for index, table in enumerate(tables)]
-    return f"WITH {', '.join(parts)} SELECT $1::uuid, $2::uuid"
+def _insert(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
+    """One statement for the rows of a new incident, which have no old rows to meet, and its filters ($3)."""
+    parts = [f"rows_{index} AS ({_upsert(table, 4 + index, is_new=True)})" for index, table in enumerate(tables)]
+    parts += [f"{name} AS ({_filter(name, '$3')})" for name in filters]
+    return f"WITH {', '.join(parts)} SELECT $1::uuid, $2::uuid, $3::jsonb"
 
 
 @lru_cache(maxsize=1024)
-def _statement(tables: tuple[str, ...], filters: tuple[str, ...], *, is_new: bool) -> str:
-    """One statement for these tables: rows, then events, filters and queue; of a new incident, the number first."""
-    parts = ["given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"]  # so that each parameter has a type
-    parts += [f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"]
-    if is_new:
-        parts.append("named AS (UPDATE incidents SET number = $5 WHERE tenant_id = $1 AND id = $2)")
-    for index, table in enumerate(tables):
-        parts.append(f"rows_{index} AS ({_upsert(table, 5 + index, is_new=False)})")
-    parts.append(f"told AS ({INSERT_EVENTS.format(rows='framed')})")
-    parts.append(f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})")
-    for name in filters:
-        parts.append(f"{name} AS ({_filter(name)})")
-    return f"WITH {', '.join(parts)} {MOVE_HEADS.format(rows='framed')}"
+def _statement(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
+    """One statement for these tables: rows, then events ($3), filters ($4) and queue."""
+    parts = [f"rows_{index} AS ({_upsert(table, 5 + index, is_new=False)})" for index, table in enumerate(tables)]
+    return _told_with(parts, filters)
+
+
+@lru_cache(maxsize=16)
+def _name(filters: tuple[str, ...]) -> str:
+    """One statement for what carries the number ($5) of a new incident: itself, its events and these filters."""
+    return _told_with(["named AS (UPDATE incidents SET number = $5 WHERE tenant_id = $1 AND id = $2)"], filters)
+
+
+def _told_with(parts: list[str], filters: tuple[str, ...]) -> str:
+    given = "given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"  # so that each parameter has a type
+    framed = f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"
+    told = [f"told AS ({INSERT_EVENTS.format(rows='framed')})", f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})"]
+    told += [f"{name} AS ({_filter(name, '$4')})" for name in filters]
+    return f"WITH {', '.join([given, framed, *parts, *told])} {MOVE_HEADS.format(rows='framed')}"
 
 
 def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
@@ -336,23 +359,23 @@ def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
     return insert if is_new else f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 
-def _filter(name: str) -> str:
+def _filter(name: str, parameter: str) -> str:
     if name == "alarm":
         return (
             "INSERT INTO due_work (tenant_id, kind, subject_id, next_at)"
-            " SELECT $1, 'deadline', $2, ($4::jsonb ->> 'alarm')::timestamptz"
+            f" SELECT $1, 'deadline', $2, ({parameter}::jsonb ->> 'alarm')::timestamptz"
             " ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET next_at = excluded.next_at, attempts = 0"
         )
     if name == "alarm_off":
         return "DELETE FROM due_work WHERE tenant_id = $1 AND kind = 'deadline' AND subject_id = $2"
     what, _, way = name.rpartition("_")
     table, column, kind = _FILTER_TABLES[what]
-    listed = f"SELECT x::{kind} FROM jsonb_array_elements_text($4::jsonb -> '{name}') x"
+    listed = f"SELECT x::{kind} FROM jsonb_array_elements_text({parameter}::jsonb -> '{name}') x"
     if way == "removed":
         return f"DELETE FROM {table} WHERE tenant_id = $1 AND incident_id = $2 AND {column} IN ({listed})"
     more, number = "", ""
     if what in _NUMBERED:
-        more, number = ", number_order", ", substring($4::jsonb ->> 'number' from '[0-9]+$')::integer"
+        more, number = ", number_order", f", substring({parameter}::jsonb ->> 'number' from '[0-9]+$')::integer"
     return (
         f"INSERT INTO {table} (tenant_id, incident_id, {column}{more}) SELECT $1, $2, f.x{number}"
         f" FROM ({listed}) f (x) ON CONFLICT DO NOTHING"

@@ -187,13 +187,9 @@ async def read_incident(db: Db, principal: Principal, incident_id: UUID | str) -
     return await read_one(db, "incident", shape_of(Incident, "incident"), incident_id, principal, by=by)
 
 
-async def answer_incident(
-    db: Db, principal: Principal, incident_id: UUID, version: int, *, status: int = 200
-) -> Answer:
+async def answer_incident(db: Db, principal: Principal, incident_id: UUID, version: int) -> Answer:
     """The whole incident as the answer of a write."""
-    text = await read_incident(db, principal, incident_id)
-    location = f"/v1/incidents/{incident_id}" if status == 201 else None
-    return answer(text, status=status, location=location, version=version)
+    return answer(await read_incident(db, principal, incident_id), version=version)
 
 
 class IncidentEdit(In):

@@ -1,5 +1,6 @@
 """Reports: the first that anybody says of an incident, by POST or by the reference a system knows it under."""
 
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,12 +10,12 @@ from starlette.responses import Response
 
 from api.calls import Call
 from api.fields import In, Instant, JsonObject, Name, Text, Url, Word
-from api.rest.incidents import Incident, IncidentEdit, answer_incident, apply_edit
+from api.rest.incidents import Incident, IncidentEdit, answer_incident, apply_edit, read_incident
 from api.routing import declares, router
-from app.answers import Answer
+from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
-from app.incidents import change_incident, find_by_reference, lock_reference, open_incident
+from app.incidents import change_incident, find_by_reference, lock_reference, open_and_read
 from domain.changes import Change
 from domain.glossary import DiscoveryMethod, Precision
 from domain.refusals import Conflict
@@ -70,8 +71,7 @@ async def report(call: Call, body: ReportIn) -> Response:
     given = msgspec.convert(body.model_dump(), Report)
 
     async def use_case(db: Db, principal: Principal) -> Answer:
-        incident_id = await open_incident(db, principal, given)
-        return await answer_incident(db, principal, incident_id, 1, status=201)
+        return await _opened(db, principal, given)
 
     return await call.write("incident.report", use_case)
 
@@ -92,12 +92,17 @@ async def upsert(call: Call, system: str, instance: str, external_id: str, body:
                 r for r in body.external_references if (r.system, r.instance, r.id) != (system, instance, external_id)
             ]
             whole = body.model_copy(update={"external_references": [named, *others]})
-            incident_id = await open_incident(db, principal, msgspec.convert(whole.model_dump(), Report))
-            return await answer_incident(db, principal, incident_id, 1, status=201)
+            return await _opened(db, principal, msgspec.convert(whole.model_dump(), Report))
         record = await change_incident(db, principal, found, lambda change: _update(change, body))
         return await answer_incident(db, principal, found, record.incident.version)
 
     return await call.write("incident.report", use_case)
+
+
+async def _opened(db: Db, principal: Principal, given: Report) -> Answer:
+    """Open an incident; the whole of it as the answer."""
+    incident_id, text = await open_and_read(db, principal, given, partial(read_incident, db, principal))
+    return answer(text, status=201, location=f"/v1/incidents/{incident_id}", version=1)
 
 
 def _update(change: Change, body: ReportIn) -> None:
