@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import structlog
-from graphql import FieldNode, GraphQLError, OperationType, execute
+from graphql import ExecutionResult, FieldNode, GraphQLError, OperationType, execute
 from graphql.execution.values import get_argument_values, get_variable_values
 from starlette.requests import Request
 
@@ -195,14 +195,25 @@ async def _thing(graph: GraphCall, one: Planned, document: Document, arguments: 
 
 
 async def _ordinarily(graph: GraphCall, document: Document, variables: Json) -> bytes:
-    return await _run(document, variables, {"graph": graph, "request": graph.request, "now": graph.now})
+    """By the executor of the library. A fault of ours ends the transaction, as it does when the answer is exact: it is
+    tried again where that helps, and is told by the one who tells all faults."""
+    result = await _executed(document, variables, {"graph": graph, "request": graph.request, "now": graph.now})
+    for error in result.errors or ():
+        if error.original_error is not None and not isinstance(error.original_error, GraphQLError | Refusal):
+            raise error.original_error
+    return told(result.data, list(result.errors or ()), graph.request)
 
 
 async def _run(document: Document, variables: Json, context: Json) -> bytes:
-    """By the executor of the library, which is given the document as it was read and validated once."""
-    running = execute(schema()._schema, document.tree, None, context, variables, executor_class=PlainExecutor)
-    result = await running if isawaitable(running) else running
+    """Mutations, each in a transaction of its own: what one of them met takes back nothing of the others."""
+    result = await _executed(document, variables, context)
     return told(result.data, list(result.errors or ()), context["request"])
+
+
+async def _executed(document: Document, variables: Json, context: Json) -> ExecutionResult:
+    """The executor of the library is given the document as it was read and validated once."""
+    running = execute(schema()._schema, document.tree, None, context, variables, executor_class=PlainExecutor)
+    return await running if isawaitable(running) else running
 
 
 def told(data: Any, errors: list[GraphQLError], request: Request) -> bytes:
@@ -221,20 +232,27 @@ def error_of(error: GraphQLError, request: Request) -> Json:
     if isinstance(original, Refusal):
         message = original.detail
         extensions |= {"code": original.code, "gate": original.gate, "errors": _plain(original.errors)}
-    elif original is None or isinstance(original, GraphQLError):
+    elif (original is None or isinstance(original, GraphQLError)) and not _is_ours(error):
         message = error.message
         extensions.setdefault("code", "invalid-document")
     else:
         reference = str(request.scope.get("holdfast.request_id", "-"))
-        log.error("graph field failed", error=type(original).__name__, request_id=reference)
-        message, extensions = "Something went wrong here; the reference helps us to find it.", {"code": "internal"}
-        extensions["reference"] = reference
+        log.error("graph field failed", error=type(original or error).__name__, request_id=reference)
+        message = "Something went wrong here; the reference helps us to find it."
+        extensions = {"code": "internal", "reference": reference}
     told_of: Json = {"message": message, "extensions": {k: v for k, v in extensions.items() if v not in (None, [])}}
     if error.path:
         told_of["path"] = list(error.path)
     if error.locations:
         told_of["locations"] = [{"line": one.line, "column": one.column} for one in error.locations]
     return told_of
+
+
+def _is_ours(error: GraphQLError) -> bool:
+    """Whether a value that we found cannot be told: the library quotes it. An argument that cannot be meant is not."""
+    return (
+        error.path is not None and "code" not in (error.extensions or {}) and not error.message.startswith("Argument ")
+    )
 
 
 def _plain(faults: Any) -> list[Json]:
