@@ -1,6 +1,6 @@
 """Actions: what may be done with each, and doing it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from domain.incident_tools import check_tools, decide_tools
 from domain.inputs import check_inputs, take_inputs
 from domain.links import tie_incident
 from domain.overrides import Override, pass_or_refuse, verify_alone
-from domain.playbooks import Action, Step
+from domain.playbooks import Action, Gate, Step
 from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors, with_stand_ins
@@ -109,22 +109,11 @@ def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
     run, playbook = view.record.actions[action.id], view.change.playbook
     assert playbook is not None
     if action.role:
-        who = step_actors(view.record, step, action)
-    gates = speaking(view, {"kind": "action.complete", "action": action.id})
-    key = (
-        playbook.hash,
-        action.id,
-        view.record.incident.status,
-        run.status,
-        tuple(with_stand_ins(view.change.around.people, [run.recorded_by, run.performed_by]))
-        if run.status == "unavailable"
-        else tuple(with_stand_ins(view.change.around.people, [UUID(str(a["person_id"])) for a in run.approvals])),
-        tuple((a["person_id"], a["role"]) for a in run.approvals),
-        wanted_roles(view, action),
-        action.type == "evidence" and _usable_evidence(view, action),
-        tuple((gate.id, tuple(m.ref for m in refusal_of(view, gate)[2])) for gate in gates),
-        who,
-    )
+        who = step_actors(view.record, step, action, view.members)
+    gates = playbook.gates_on_completing[action.id]
+    is_plain = not (gates or run.approvals or action.approvals_from or action.type == "evidence")
+    more = () if is_plain and run.status != "unavailable" else _peculiar(view, action, run, gates)
+    key = (playbook.hash, action.id, view.record.incident.status, run.status, who, more)
     found = _offers.get(key)
     if found is None:
         found = [to_builtins(judge_action(view, step, action, name, who)) for name in offered(action)]
@@ -132,6 +121,22 @@ def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
             _offers.clear()
         _offers[key] = found
     return found
+
+
+def _peculiar(view: View, action: Action, run: ActionRun, gates: Collection[Gate]) -> tuple[Any, ...]:
+    """What verdicts on an action depend on beside its status and its actors: gates, evidence and who approved."""
+    people = view.change.around.people
+    barred = [run.recorded_by, run.performed_by]
+    if run.status != "unavailable":
+        barred = [UUID(str(a["person_id"])) for a in run.approvals]
+    refusing = speaking(view, {"kind": "action.complete", "action": action.id}) if gates else ()
+    return (
+        tuple(with_stand_ins(people, barred)),
+        tuple((a["person_id"], a["role"]) for a in run.approvals),
+        wanted_roles(view, action),
+        action.type == "evidence" and _usable_evidence(view, action),
+        tuple((gate.id, tuple(m.ref for m in refusal_of(view, gate)[2])) for gate in refusing),
+    )
 
 
 OFFERS_AT_MOST = 20_000

@@ -5,10 +5,11 @@ Decision support, not legal advice: no rule ever ends in "not required" without 
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from domain.changes import Change
 from domain.deadlines import clock_start
@@ -114,15 +115,31 @@ def _assess_due_at(change: Change) -> datetime | None:
 
 def judge_duty(view: View, duty: Obligation, transition: str) -> Verdict:
     """What deciding this, or delaying its notice, would answer now, persons left open."""
-    state = None
-    if view.record.incident.status in ("closed", "rejected"):
-        state = f"The incident is {view.record.incident.status}: its record does not change."
-    elif transition == "lift_delay":
-        if not is_delayed(duty):
-            state = "No request of law enforcement holds this notice back."
-    elif duty.notified_at is not None:
-        state = "The notice has been sent: there is nothing left to decide or to hold back."
+    return _judged(transition, _state_against(view, duty, transition))
+
+
+def offers_of_duty(view: View, duty: Obligation) -> list[Any]:
+    """All verdicts on a duty, encoded."""
+    return _offers(tuple(_state_against(view, duty, name) for name in OFFERED))
+
+
+@lru_cache(maxsize=128)
+def _offers(states: tuple[str | None, ...]) -> list[Any]:
+    return [to_builtins(_judged(name, state)) for name, state in zip(OFFERED, states, strict=True)]
+
+
+def _judged(transition: str, state: str | None) -> Verdict:
     return verdict(transition, DECIDERS.get(transition, DELAYERS), state=state)
+
+
+def _state_against(view: View, duty: Obligation, transition: str) -> str | None:
+    if view.record.incident.status in ("closed", "rejected"):
+        return f"The incident is {view.record.incident.status}: its record does not change."
+    if transition == "lift_delay":
+        return None if is_delayed(duty) else "No request of law enforcement holds this notice back."
+    if duty.notified_at is not None:
+        return "The notice has been sent: there is nothing left to decide or to hold back."
+    return None
 
 
 def decide_duty(change: Change, obligation_id: str, decision: DutyDecision) -> None:

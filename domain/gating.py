@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, cast
+from uuid import UUID
 
 from domain.changes import Change
 from domain.expressions import Scope, compile_expression
@@ -11,6 +12,7 @@ from domain.incident_tools import named_tools
 from domain.playbooks import Gate
 from domain.record import ActionRun, Notification, Obligation, Record
 from domain.refusals import Missing, MissingKind
+from domain.relations import members
 from domain.tools import failed_checks, missing_of_artifact, standing
 
 CONTENT_OF_NOTHING: dict[str, Any] = {
@@ -63,11 +65,26 @@ class View:
 
     def required_done(self, step_id: str) -> bool:
         """Whether every required action of a step is fulfilled; a skipped one is not."""
+        exempt = self.exempt
         return all(
-            is_fulfilled(run) or run.status == "not_applicable" or run.id in self.exempt
-            for run in self.record.actions.values()
-            if run.step_id == step_id
+            is_fulfilled(run) or run.status == "not_applicable" or run.id in exempt for run in self.runs_of(step_id)
         )
+
+    def runs_of(self, step_id: str) -> list[ActionRun]:
+        """The action runs of one step, in order."""
+        return self._runs.get(step_id, [])
+
+    @cached_property
+    def _runs(self) -> dict[str, list[ActionRun]]:
+        found: dict[str, list[ActionRun]] = {}
+        for run in self.record.actions.values():
+            found.setdefault(run.step_id, []).append(run)
+        return found
+
+    @cached_property
+    def members(self) -> frozenset[UUID]:
+        """People with a part in the incident."""
+        return members(self.record)
 
     @cached_property
     def parts(self) -> dict[str, Any]:
@@ -147,7 +164,8 @@ class View:
 
     def touch(self) -> None:
         """Forget what was read of the record: it has changed since."""
-        self.__dict__.pop("parts", None)
+        for name in ("parts", "members", "_runs"):
+            self.__dict__.pop(name, None)
 
 
 def _seen_action(action: ActionRun) -> dict[str, Any]:

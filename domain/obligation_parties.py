@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, msgpack
 
 from domain.contract_notices import ContractClause
 from domain.obligation_findings import Asking, upper
@@ -37,7 +37,26 @@ class Party(NamedTuple):
 def parties(
     known: Mapping[str, Any], clients: Sequence[ClientProfile], organisation: Mapping[str, Any]
 ) -> tuple[Party, list[Party]]:
-    """The incident as a whole, and each affected client. `known` is what all of them share."""
+    """The incident as a whole, and each affected client. `known` is what all of them share.
+
+    Remembered: on the same facts every condition gives the same, whichever incident asks.
+    """
+    key = msgpack.encode((known, clients, organisation), order="sorted")
+    found = _remembered.get(key)
+    if found is None:
+        if len(_remembered) >= REMEMBERED_AT_MOST:
+            _remembered.clear()
+        found = _remembered[key] = _parties(known, clients, organisation)
+    return found
+
+
+REMEMBERED_AT_MOST = 256
+_remembered: dict[bytes, tuple[Party, list[Party]]] = {}
+
+
+def _parties(
+    known: Mapping[str, Any], clients: Sequence[ClientProfile], organisation: Mapping[str, Any]
+) -> tuple[Party, list[Party]]:
     shared = dict(known)
     if organisation.get("sectors") is not None:
         shared["sectors"] = list(organisation["sectors"])

@@ -279,6 +279,11 @@ class Playbook(Content, frozen=True, kw_only=True, dict=True):
         """The gate, those of all playbooks included, or None."""
         return self._gates.get(gate_id)
 
+    @cached_property
+    def gates_on_completing(self) -> dict[str, list[Gate]]:
+        """Of each action, the gates that have a say when it is completed, before what is said with it is known."""
+        return {name: self.gates_on({"kind": "action.complete", "action": name}) for name in self._actions}
+
     def gates_on(self, event: Mapping[str, Any]) -> list[Gate]:
         """Gates that have a say in the operation asked for, in the playbook's order."""
         return [gate for gate in self._gates_by_operation.get(event["kind"], ()) if gate.concerns(event)]

@@ -24,8 +24,13 @@ def members(record: Record) -> frozenset[UUID]:
     return frozenset(p for p in found if p is not None)
 
 
-def step_actors(record: Record, step: Step, action: Action | None = None) -> Who:
-    """Holders of an owner role (or of the action's narrower one), the assignee, `risk_owner`."""
+def step_actors(
+    record: Record, step: Step, action: Action | None = None, taking_part: frozenset[UUID] | None = None
+) -> Who:
+    """Holders of an owner role (or of the action's narrower one), the assignee, `risk_owner`.
+
+    `taking_part` are the incident's `members`, if known already.
+    """
     run = record.steps.get(step.id)
     added = run.added_roles if run is not None else ()
     owners = {action.role} if action is not None and action.role else {*step.owner_roles, *added}
@@ -33,13 +38,15 @@ def step_actors(record: Record, step: Step, action: Action | None = None) -> Who
     if run is not None and run.assignee_id is not None:
         persons.add(run.assignee_id)
     if owners & OPEN_TO_MEMBERS:
-        persons |= members(record)
+        persons |= members(record) if taking_part is None else taking_part
     return Who(frozenset(owners - OPEN_TO_MEMBERS | {"risk_owner"}), frozenset(persons))
 
 
 def with_stand_ins(people: Mapping[UUID, Person], barred: Iterable[UUID | None]) -> list[UUID]:
     """Those barred, and everybody whom one of them created or handed the token: they could act as that person."""
     named = {person_id for person_id in barred if person_id is not None}
+    if not named:
+        return []
     made = {p.id for p in people.values() if p.created_by in named or p.token_issued_by in named}
     return sorted(named | made)
 

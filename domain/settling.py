@@ -16,7 +16,7 @@ from domain.assessment_alarms import alarm_at, open_assessment_step
 from domain.briefings import settle_briefings
 from domain.changes import Change
 from domain.documentation import settle_document
-from domain.duties import OFFERED, judge_duty, settle_duties
+from domain.duties import offers_of_duty, settle_duties
 from domain.escalations import settle_escalations
 from domain.fact_sheet import put_derived
 from domain.facts import derive, known_values
@@ -278,14 +278,14 @@ def _offer(view: View) -> None:
     for notification in record.notifications.values():
         notification.allowed = _stored(_encoded(judge_notification(view, notification)))
     for duty in record.obligations.values():
-        duty.allowed = _stored(_encoded([judge_duty(view, duty, name) for name in OFFERED]))
+        duty.allowed = _stored(offers_of_duty(view, duty))
     if playbook is None or not record.steps:
         return
     working = record.incident.status in OPEN
     for step in playbook.steps:
-        steps = [judge_step(view, step, name) for name in ("complete", "skip")] if working else []
+        who = step_actors(record, step, taking_part=view.members)
+        steps = [judge_step(view, step, name, who=who) for name in ("complete", "skip")] if working else []
         record.steps[step.id].allowed = _stored(_encoded(steps))
-        who = step_actors(record, step)
         for action in step.actions:
             run = record.actions[action.id]
             run.allowed = _stored(offers_of(view, step, action, who)) if working else None

@@ -18,7 +18,7 @@ from domain.record import ActionRun, StepRun
 from domain.refusals import Conflict, InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors
 from domain.timeline import instant_text
-from domain.verdicts import Verdict, verdict
+from domain.verdicts import Verdict, Who, verdict
 
 FINISHED = ("completed", "skipped")
 TRANSITIONS: dict[tuple[str, str], str] = {
@@ -39,15 +39,15 @@ class StepCommand(Struct, frozen=True, kw_only=True):
     overrides: list[Override] = field(default_factory=list)
 
 
-def actions_of(view: View, step_id: str) -> list[ActionRun]:
-    """The action runs of one step, in order."""
-    return [run for run in view.record.actions.values() if run.step_id == step_id]
+def judge_step(
+    view: View, step: Step, transition: str, lifted: frozenset[str] = frozenset(), who: Who | None = None
+) -> Verdict:
+    """What `transition` of this step would answer now, persons and the gates in `lifted` left open.
 
-
-def judge_step(view: View, step: Step, transition: str, lifted: frozenset[str] = frozenset()) -> Verdict:
-    """What `transition` of this step would answer now, persons and the gates in `lifted` left open."""
+    `who` are its actors, if known already.
+    """
     run = view.record.steps[step.id]
-    who = RISK_OWNER if transition == "skip" else step_actors(view.record, step)
+    who = RISK_OWNER if transition == "skip" else who or step_actors(view.record, step)
     state = None
     if view.record.incident.status not in OPEN:
         state = f"The incident is {view.record.incident.status}; its steps are not open."
@@ -73,7 +73,7 @@ def _gate_against(
         return "G-ALL-1", message, [Missing("action", ref, f"Complete {ref} first.") for ref in still_open]
     if transition == "skip":
         return _named_by_a_gate(view, step)
-    open_actions = [a for a in actions_of(view, step.id) if not is_settled(a) and a.id not in view.exempt]
+    open_actions = [a for a in view.runs_of(step.id) if not is_settled(a) and a.id not in view.exempt]
     gates = [g for g in speaking(view, {"kind": "step.complete", "step": step.id}) if g.id not in lifted]
     if gates:
         gate, message, missing = refusal_of(view, gates[0])
@@ -104,7 +104,7 @@ def _missing(view: View, open_actions: list[ActionRun]) -> list[Missing]:
 
 def _named_by_a_gate(view: View, step: Step) -> tuple[str, str, list[Missing]] | None:
     """A step cannot be skipped while it holds an unfulfilled action that a gate without override names."""
-    for action in actions_of(view, step.id):
+    for action in view.runs_of(step.id):
         if is_fulfilled(action) or action.status == "not_applicable":
             continue
         for gate in view.change.playbook.gates if view.change.playbook else ():
@@ -140,7 +140,7 @@ def transition_step(change: Change, step_id: str, command: StepCommand) -> None:
 
 def _skip_open_actions(change: Change, view: View, run: StepRun, reason: str) -> None:
     """What a step leaves undone by an override is skipped, and says so: open, it would hold the closing back."""
-    for action in actions_of(view, run.id):
+    for action in view.runs_of(run.id):
         if not is_settled(action) and action.id not in view.exempt:
             skip_action(change, action, reason)
 
@@ -153,7 +153,7 @@ def step_state(change: Change, run: StepRun) -> Mapping[str, Any]:
 def _complete(change: Change, view: View, run: StepRun, command: StepCommand) -> None:
     claim = Claim(occurred_at=command.occurred_at, performed_by=command.performed_by, reason=command.reason)
     doing = settle_claim(change, claim, breach_at=run.breach_at, is_result=True)
-    latest = max((a.occurred_at for a in actions_of(view, run.id) if a.occurred_at), default=None)
+    latest = max((a.occurred_at for a in view.runs_of(run.id) if a.occurred_at), default=None)
     if latest is not None and doing.occurred_at < latest:
         reason = f"lies before {latest.isoformat()}, when the last of its actions was done"
         raise Invalid(f"/occurred_at {reason}.", errors=[InputError("/occurred_at", reason)])
@@ -221,7 +221,7 @@ def settle_steps(change: Change, view: View) -> None:
     earlier_open = False
     for step in playbook.steps:
         run = change.record.steps[step.id]
-        runs = actions_of(view, step.id)
+        runs = view.runs_of(step.id)
         reopen = [a for a in runs if not is_settled(a) and a.id not in view.exempt]
         if run.status == "completed" and reopen:
             _reopen(change, run, reopen)

@@ -4,7 +4,7 @@ A verdict holds nothing that depends on the clock or on the caller: the part abo
 (`any_role`, `only_persons`, `not_persons`) and matched against whoever reads or asks.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -43,7 +43,7 @@ def verdict(
     *,
     state: str | None = None,
     gate: tuple[str, str, Iterable[Missing]] | None = None,
-    not_persons: Iterable[UUID | None] = (),
+    not_persons: Collection[UUID | None] = (),
     needs_person: bool = True,
 ) -> Verdict:
     """Judge `transition`: `state` is a sentence why the state forbids it, `gate` is (id, message, what is missing)."""
@@ -51,8 +51,8 @@ def verdict(
         transition=transition,
         permit="allowed",
         any_role=sorted(who.roles),
-        only_persons=sorted(who.persons),
-        not_persons=sorted({p for p in not_persons if p is not None}),
+        only_persons=sorted(who.persons) if who.persons else [],
+        not_persons=sorted({p for p in not_persons if p is not None}) if not_persons else [],
         needs_person=needs_person,
     )
     if state is not None:
