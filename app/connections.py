@@ -34,6 +34,9 @@ FROM connections WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 
 
+_USED = "SELECT true FROM webhook_endpoints WHERE tenant_id = $1 AND connection_id = $2 AND status = 'active' LIMIT 1"
+
+
 class Checked(Struct, frozen=True, kw_only=True):
     """What a check found: what the system said of itself and of us, or why it could not be asked."""
 
@@ -135,10 +138,13 @@ async def rotate_connection(
 async def retire_connection(db: Db, principal: Principal, connection_id: UUID) -> None:
     """Let a connection be called no more. Its row stays, since events and references name it.
 
-    Raises NotFound, Forbidden and Conflict (`connection-retired`).
+    Raises NotFound, Forbidden and Conflict (`connection-retired`, `connection-in-use`).
     """
     _require(principal)
     before = await _lock(db, connection_id)
+    if await db.value(_USED, db.tenant_id, connection_id):
+        said = "Webhook endpoints write to tickets over it. Disable them, or give them another connection."
+        raise Conflict(said, code="connection-in-use")
     # What is not called any more needs no credentials.
     hidden = {"credentials": b""}
     await _write(db, principal.actor, before, "connection.retired", {"status": "retired"}, hidden=hidden)

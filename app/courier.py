@@ -18,11 +18,13 @@ import httpx
 import structlog
 
 from app.database import Database, DatabaseAway
+from app.dialling import CallFailed, Dialler
 from app.fetching import FetchFailed, Reply, Request, send
 from app.gathering import Gathering
 from app.outgoing_requests import excerpt_shown, request_of, request_shown
 from app.secrets import Unsealable, Vault
 from app.settings import Settings
+from app.tickets import Telling, Tickets
 from app.webhook_deliveries import (
     Delivery,
     Lane,
@@ -32,6 +34,7 @@ from app.webhook_deliveries import (
     park,
     record_outcomes,
 )
+from domain.event_formats import TICKET
 from domain.retries import DISABLED_AFTER, next_try
 from domain.webhook_endpoints import passes
 
@@ -62,6 +65,7 @@ class Courier:
         self._settings = settings
         self._vault = vault
         self._clock = clock
+        self._tickets = Tickets(database, vault, Dialler(settings.webhook_networks))
         self._authorities: ssl.SSLContext | None = None
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -188,6 +192,8 @@ class Courier:
         at, began = self._clock(), time.monotonic()
         sent: Request | None = None
         try:
+            if delivery.format == TICKET:
+                return await self._tell_ticket(lane, delivery, at, began)
             sent = request_of(
                 lane.tenant_id,
                 lane.endpoint_id,
@@ -214,6 +220,26 @@ class Courier:
             )
         error = f"The receiver answered {reply.status}."
         return _failed(delivery, at, _milliseconds(began), error=error, sent=sent, reply=reply)
+
+    async def _tell_ticket(self, lane: Lane, delivery: Delivery, at: datetime, began: float) -> Outcome:
+        """Tell the ticket of the incident. Raises Unsealable."""
+        assert delivery.connection_id is not None, "checked when the endpoint was made"
+        assert delivery.ticket is not None, "checked when the endpoint was made"
+        telling = Telling(
+            tenant_id=lane.tenant_id,
+            connection_id=delivery.connection_id,
+            mode=delivery.ticket,
+            event=delivery.event,
+            is_full=delivery.payload == "full",
+            may_repeat=delivery.may_repeat(at),
+        )
+        try:
+            done = await self._tickets.tell(telling)
+        except CallFailed as failure:
+            return _failed(delivery, at, _milliseconds(began), error=failure.said, reply=failure.reply)
+        if done is None:
+            return Outcome(status="withheld")
+        return Outcome(status="delivered", at=at, duration_ms=_milliseconds(began), response_excerpt=done)
 
     async def _send(self, request: Request) -> Reply:
         if self._authorities is None:  # reading them takes a tenth of a second of CPU

@@ -44,6 +44,7 @@ SELECT g.place, n.* FROM unnest($2::uuid[], $3::text[], $4::uuid[]) WITH ORDINAL
     AS g(endpoint_id, stream, stream_id, place)
 CROSS JOIN LATERAL (
     SELECT d.id, d.attempts, {COLUMNS}, l.log_index,
+           d.created_at, w.connection_id, w.ticket::text AS ticket,
            w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
            w.failing_since, w.secret,
            CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret
@@ -112,6 +113,13 @@ class Delivery(Struct, frozen=True, kw_only=True):
     failing_since: datetime | None
     secret: bytes
     previous_secret: bytes | None
+    connection_id: UUID | None
+    ticket: str | None
+    created_at: datetime
+
+    def may_repeat(self, now: datetime) -> bool:
+        """Whether an attempt may have been made before: a courier that died over it leaves a lease alone."""
+        return self.attempts > 0 or now - self.created_at >= LEASE
 
 
 class Outcome(Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from app.authentication import Principal
 from app.database import Db
 from app.delivery_retention import LOOKED_AT_EVERY, kept_since, queue_retention
@@ -15,6 +17,7 @@ from app.ids import new_id
 from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Vault
+from app.ticket_modes import endpoint_columns
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
 from domain.event_formats import FORMATS
 from domain.refusals import Conflict, InputError, Invalid, NotFound
@@ -25,7 +28,8 @@ ENDPOINTS_MAX = 100  # of a tenant: each event may be told to all of them
 REPLAYED_MAX = 10_000  # deliveries in one call
 
 _LOCK = """
-SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status, created_at
+SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status, created_at,
+       connection_id, ticket::text AS ticket
 FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 _COUNT = "SELECT count(*) FROM webhook_endpoints WHERE tenant_id = $1 AND status <> 'retired'"
@@ -77,6 +81,7 @@ async def create_endpoint(
     Raises Forbidden, Invalid and Conflict (`too-many-endpoints`).
     """
     _require(principal)
+    given = await endpoint_columns(db, given, given.get("format", "standard"), is_new=True)
     await _check(db, given, networks)
     if await db.value(_COUNT, db.tenant_id) >= ENDPOINTS_MAX:
         raise Conflict(f"There are {ENDPOINTS_MAX} endpoints already. Change one of them.", code="too-many-endpoints")
@@ -119,7 +124,7 @@ async def change_endpoint(
     _require(principal)
     before = await _lock(db, endpoint_id)
     check_version(if_match, before["version"])
-    changes = changed(before, given)
+    changes = changed(before, await endpoint_columns(db, given, before["format"], is_new=False))
     if not changes:
         return
     await _check(db, changes, networks)
@@ -254,7 +259,7 @@ async def replay_deliveries(
 
 def _hide_url(row: dict[str, Any], form: str, vault: Vault, about: bytes) -> dict[str, Any]:
     """The columns that hide a new address where it is a secret; the row keeps what may be shown of it."""
-    if "url" not in row or not FORMATS[form].has_secret_url:
+    if "url" not in row or form not in FORMATS or not FORMATS[form].has_secret_url:
         return {}
     sealed = vault.seal(row["url"].encode(), about=about)
     row["url"] = masked_url(row["url"])
@@ -273,7 +278,7 @@ async def _lock(db: Db, endpoint_id: UUID) -> dict[str, Any]:
         raise NotFound
     if row["status"] == "retired":
         raise Conflict("The endpoint is retired. Add a new one.", code="endpoint-retired")
-    return dict(row)
+    return {**row, "ticket": None if row["ticket"] is None else orjson.loads(row["ticket"])}
 
 
 async def _wake(db: Db) -> None:

@@ -54,6 +54,7 @@ def _cloud_event(event: Mapping[str, Any], told: Body, base_url: str) -> Body:
     }
 
 
+TICKET: Final = "ticket"  # no form of a body: what a ticket is told takes more than one request
 FORMATS: Final[Mapping[str, EventFormat]] = {
     "standard": EventFormat(write=_standard),
     "cloudevents": EventFormat(write=_cloud_event, content_type="application/cloudevents+json"),

@@ -9,9 +9,10 @@ from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
 from api.calls import Call
-from api.fields import In, Instant, Name, Out, Url, Word
+from api.fields import In, Instant, JsonObject, Name, Out, Url, Word
 from api.routing import declares, router
 from api.showing import listed, shown
+from api.tickets import EventType, TicketIn
 from app.answers import Answer, answer
 from app.authentication import Principal
 from app.database import Db
@@ -29,11 +30,11 @@ from domain.expressions import TEXT_MAX
 
 routes = router("Webhook endpoints")
 
-EventTypes = Annotated[list[Annotated[str, StringConstraints(max_length=121)]], Field(min_length=1, max_length=100)]
+EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=100)]
 Filter = Annotated[str, StringConstraints(min_length=1, max_length=TEXT_MAX)]
 ClientIds = Annotated[list[UUID], Field(min_length=1, max_length=1_000)]
 Payload = Literal["thin", "full"]
-Format = Literal["standard", "cloudevents", "ocsf", "slack", "teams"]
+Format = Literal["standard", "cloudevents", "ocsf", "slack", "teams", "ticket"]
 Status = Literal["active", "disabled"]
 ShownStatus = Literal["active", "disabled", "retired"]
 SettledStatus = Literal["delivered", "failed", "withheld"]
@@ -46,13 +47,15 @@ class EndpointIn(In):
     `filter` is a condition in CEL over `type`, `stream`, `origin` and `incident`; what it says no to is not sent. With
     `client_ids` only incidents are told whose clients are all among these. `payload`: `thin` says what happened to
     what, `full` what the timeline says too. `format` is the form of what is sent and stays as it is. The address of a
-    channel (`slack`, `teams`) is a secret: it is kept sealed and shown without its path.
+    channel (`slack`, `teams`) is a secret: it is kept sealed and shown without its path. With the format `ticket` there
+    is `ticket` instead of `url` and `event_types`.
     """
 
     name: Name
-    url: Url
+    url: Url | None = None
     format: Format = "standard"
-    event_types: EventTypes
+    event_types: EventTypes | None = None
+    ticket: TicketIn | None = None
     filter: Filter | None = None
     client_ids: ClientIds | None = None
     payload: Payload = "thin"
@@ -64,6 +67,7 @@ class EndpointEdit(In):
     name: Name = Field(default="")
     url: Url = Field(default="")
     event_types: EventTypes = Field(default_factory=list)
+    ticket: TicketIn | None = None
     filter: Filter | None = None
     client_ids: ClientIds | None = None
     payload: Payload = "thin"
@@ -98,6 +102,8 @@ class WebhookEndpoint(Out):
     name: str
     url: str
     format: Format
+    connection_id: UUID | None
+    ticket: JsonObject | None
     event_types: list[str]
     filter: str | None
     client_ids: list[UUID] | None
@@ -201,7 +207,7 @@ async def add_endpoint(call: Call, given: EndpointIn) -> Response:
     """Add an endpoint. The answer holds the secret to verify with, which is shown this once."""
 
     async def work(db: Db, principal: Principal) -> Answer:
-        columns = given.model_dump()
+        columns = _columns(given)
         id, secret = await create_endpoint(db, principal, columns, call.vault, call.settings.webhook_networks)
         location = f"/v1{ENDPOINTS}/{id}"
         return await _shown(db, principal, id, status=201, location=location, more={"secret": secret})
@@ -230,7 +236,7 @@ async def edit_endpoint(call: Call, id: UUID, given: EndpointEdit) -> Response:
     """Change an endpoint, disable it, or activate it again. Its secret is changed by rotating it."""
 
     async def work(db: Db, principal: Principal) -> Answer:
-        sent = given.model_dump(exclude_unset=True)
+        sent = _columns(given, exclude_unset=True)
         networks = call.settings.webhook_networks
         await change_endpoint(db, principal, id, sent, call.if_match, call.vault, networks)
         return await _shown(db, principal, id)
@@ -349,6 +355,14 @@ async def replay_one(call: Call, id: UUID, delivery_id: UUID) -> Response:
         return await shown(db, principal, "webhook_delivery", WebhookDelivery, delivery_id)
 
     return await call.write("endpoint.write", work)
+
+
+def _columns(given: EndpointIn | EndpointEdit, *, exclude_unset: bool = False) -> dict[str, Any]:
+    """The members that were sent; what is wanted of tickets as it is stored."""
+    columns = given.model_dump(exclude_unset=exclude_unset)
+    if given.ticket is not None:
+        columns["ticket"] = given.ticket.model_dump(mode="json", exclude_none=True)
+    return columns
 
 
 async def _shown(db: Db, principal: Principal, id: UUID, **more: Any) -> Answer:

@@ -160,7 +160,8 @@ declare(
         name="webhook_endpoint",
         table="webhook_endpoints",
         fields=plain(
-            "id version name url format event_types filter client_ids payload status disabled_because public_key "
+            "id version name url format connection_id ticket event_types "
+            "filter client_ids payload status disabled_because public_key "
             "created_by"
         )
         | instants("created_at updated_at previous_secret_until failing_since")

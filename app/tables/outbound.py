@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Text, Uuid
 from sqlmodel import Field
 
 from app.tables import columns
-from app.tables.columns import SQLModel, index, of_tenant, one_of, unique
+from app.tables.columns import SQLModel, belongs_to, index, of_tenant, one_of, unique
 
 
 class Connection(SQLModel, table=True):
@@ -41,8 +41,9 @@ class WebhookEndpoint(SQLModel, table=True):
     __tablename__ = "webhook_endpoints"
     __table_args__ = (
         of_tenant(),
+        belongs_to("connections", "connection_id"),
         one_of("payload", "thin", "full"),
-        one_of("format", "standard", "cloudevents", "ocsf", "slack", "teams"),
+        one_of("format", "standard", "cloudevents", "ocsf", "slack", "teams", "ticket"),
         one_of("status", "active", "disabled", "retired"),
     )
 
@@ -53,6 +54,8 @@ class WebhookEndpoint(SQLModel, table=True):
     url: str = columns.text()  # masked where `sealed_url` holds the address
     sealed_url: bytes | None = columns.binary()
     format: str = columns.text("standard")
+    connection_id: UUID | None
+    ticket: dict[str, Any] | None = columns.json()  # what is wanted of tickets, where it writes to them
     event_types: list[str] = columns.words()
     filter: str | None = columns.text()
     client_ids: list[UUID] | None = Field(sa_type=ARRAY(Uuid))

@@ -5,6 +5,7 @@ It is strict: wrong credentials, unknown fields and unknown tickets are refused 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -67,6 +68,9 @@ class Desk:
         self.answers: list[int] = []
         self.lost: list[int] = []
         self.headers: dict[str, str] = {}
+        self.talks = asyncio.Event()  # until it is set, what is done is not answered
+        self.talks.set()
+        self.done = asyncio.Event()  # something was done in silence
         self._ids = itertools.count(418_823)
 
     @property
@@ -98,14 +102,22 @@ class Desk:
                     raise Refused(self.answers.pop(0), "busy")
                 body = await request.body()
                 given = orjson.loads(body) if body and "json" in request.headers.get("content-type", "") else None
+                before = self._written
                 found = await do(request, given)
-                if self.lost and request.method != "GET":
+                if not self.talks.is_set() and self.tickets:
+                    self.done.set()
+                    await self.talks.wait()
+                if self.lost and self._written != before:
                     raise Refused(self.lost.pop(0), "lost")
             except Refused as refused:
                 return JSONResponse({"message": refused.said}, refused.status, headers=self.headers)
             return Response(status_code=204) if found is None else JSONResponse(found, 200)
 
         return answer
+
+    @property
+    def _written(self) -> int:
+        return sum(1 + len(one.notes) for one in self.tickets.values())
 
     def add(self, fields: dict[str, Any]) -> Ticket:
         """Keep a new ticket."""
