@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api import errors, health, problems, reference, schemas
 from api.doorkeeper import Doorkeeper
+from api.event_streams import EventStreams
 from api.graphql import routes as graph
 from api.graphql import sockets
 from api.graphql.live import Live
@@ -71,6 +72,7 @@ async def _life(api: FastAPI, settings: Settings, database: Database | None) -> 
     api.state.keeper = Doorkeeper(settings, opened, vault_of(settings))
     api.state.readiness = Readiness(opened)
     api.state.live = Live(api.state.keeper)
+    api.state.event_streams = EventStreams(api.state.keeper, api.state.live)
     metrics = (
         await health.serve_metrics(settings.metrics_host, settings.metrics_port) if settings.metrics_port else None
     )
@@ -78,7 +80,7 @@ async def _life(api: FastAPI, settings: Settings, database: Database | None) -> 
     settle_down()
     noting = asyncio.create_task(_note(api.state.keeper))
     try:
-        async with api.state.live.running():
+        async with api.state.live.running(), api.state.event_streams.running():
             yield
     finally:
         api.state.readiness.is_stopping = True

@@ -41,6 +41,14 @@ ORDER BY e.log_index
 """
 
 
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Which events: `types` are types, `thing.*` or `*`. None: all."""
+
+    types: Sequence[str] | None = None
+    stream: str | None = None
+    client_id: UUID | None = None
+
+
 class LogPage(Struct, frozen=True, kw_only=True):
     """Envelopes in the order of the log. Reading on from `next_after` skips nothing; `has_more` says that there is more
     already, perhaps nothing that passes."""
@@ -50,22 +58,12 @@ class LogPage(Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
-async def read_log(
-    db: Db,
-    principal: Principal,
-    base_url: str,
-    *,
-    after: int,
-    limit: int,
-    types: Sequence[str] | None = None,
-    stream: str | None = None,
-    client_id: UUID | None = None,
-) -> LogPage:
-    """The events after a place in the log. `types` are types, `thing.*` or `*`; None: all.
+async def read_log(db: Db, principal: Principal, base_url: str, wanted: Wanted, *, after: int, limit: int) -> LogPage:
+    """The events after a place in the log.
 
     Raises Invalid for a stream that there is not, Forbidden for one that the caller's roles do not read.
     """
-    streams = readable_streams(principal)
+    streams, stream = readable_streams(principal), wanted.stream
     if stream is not None:
         if stream not in STREAMS:
             told = f"one of {', '.join(STREAMS)}"
@@ -73,8 +71,8 @@ async def read_log(
         if stream not in streams:
             raise Forbidden(f"You may not read the events of `{stream}`: see `{STREAMS[stream].read}` of the table.")
         streams = [stream]
-    wanted = None if types is None or "*" in types else list(types)
-    rows = await db.fetch(_PAGE, db.tenant_id, after, LOOKED_THROUGH_MAX, limit, streams, wanted, client_id)
+    kinds = None if wanted.types is None or "*" in wanted.types else list(wanted.types)
+    rows = await db.fetch(_PAGE, db.tenant_id, after, LOOKED_THROUGH_MAX, limit, streams, kinds, wanted.client_id)
     head = rows[0]["head"]
     items = [envelope(event_of(row, base_url)) for row in rows if row["log_index"] is not None]
     last = items[-1]["log_index"] if items else after
@@ -83,6 +81,11 @@ async def read_log(
         return LogPage(items=items, next_after=last, has_more=last < head)
     # At the end the place stays at what was told: how much else happened is nobody's business.
     return LogPage(items=items, next_after=max(reached, after) if reached < head else last, has_more=reached < head)
+
+
+async def log_head(db: Db) -> int:
+    """The last place in the log; 0 where nothing happened."""
+    return int(await db.value("SELECT coalesce(max(log_index), 0) FROM log_entries WHERE tenant_id = $1", db.tenant_id))
 
 
 def readable_streams(principal: Principal) -> list[str]:

@@ -6,7 +6,7 @@ so what commits late is not skipped (docs/decisions/0007-following-events.md).
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ import structlog
 from app.database import Db
 
 CHANNEL = "holdfast_events"
+LOG_CHANNEL = "holdfast_log"  # notified when events get their places in the log
 AGAIN_SECONDS = 1.0  # until a lost connection is opened again
 KEPT_AT_MOST = 1_000  # incidents that one look at a tenant tells; the rest is told by asking anew
 log = structlog.get_logger("holdfast.following")
@@ -89,10 +90,10 @@ async def events_after(db: Db, incident: UUID, seq: int, limit: int) -> list[Hap
 
 
 class Listener:
-    """One connection that hears the channel, opened again whenever it is lost. `on_wake` is called for each
-    notification and after each opening, since some may have been missed."""
+    """One connection that hears channels, opened again whenever it is lost. What `on_wake` names for a channel is
+    called for each notification and after each opening, since some may have been missed."""
 
-    def __init__(self, dsn: str, on_wake: Callable[[], Any]) -> None:
+    def __init__(self, dsn: str, on_wake: Mapping[str, Callable[[], Any]]) -> None:
         self._dsn = dsn
         self._on_wake = on_wake
         self.is_heard = False
@@ -105,9 +106,11 @@ class Listener:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=4, server_settings={"jit": "off"})
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(CHANNEL, lambda *_: self._on_wake())
+                for channel, wake in self._on_wake.items():
+                    await connection.add_listener(channel, lambda *_, wake=wake: wake())
                 self.is_heard = True
-                self._on_wake()
+                for wake in self._on_wake.values():
+                    wake()
                 await lost.wait()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("not listening", error=type(error).__name__)

@@ -130,6 +130,9 @@ def _end(http: _Http) -> None:
     readiness = getattr(http.api.state, "readiness", None)
     if readiness is not None:
         readiness.is_stopping = True
+    streams = getattr(http.api.state, "event_streams", None)
+    if streams is not None:  # they have no end of their own to wait for
+        streams.end()
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from api.graphql.followed import Followed, followed
 from api.graphql.schema import schema
 from app.authentication import Principal, Unauthenticated, authenticate, wall
 from app.database import DatabaseAway, Db
-from app.following import Listener, Mark, heads_of, mark_now, moved_since
+from app.following import CHANNEL, LOG_CHANNEL, Listener, Mark, heads_of, mark_now, moved_since
 from app.secrets import Claim
 from app.sign_in import SignIn
 
@@ -65,7 +65,13 @@ class Live:
         self._marks: dict[UUID, Mark] = {}
         self._wake = asyncio.Event()
         self._at_once = asyncio.Semaphore(READS_AT_ONCE)
-        self._listener = Listener(keeper.database.dsn, self._wake.set)
+        self.log_moved = asyncio.Event()  # for whoever reads the log
+        self._listener = Listener(keeper.database.dsn, {CHANNEL: self._wake.set, LOG_CHANNEL: self.log_moved.set})
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether notifications arrive."""
+        return self._listener.is_heard
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

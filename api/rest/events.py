@@ -1,7 +1,7 @@
 """The events of a tenant in one order: for receivers behind firewalls, for audit streams, and for catching up."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
@@ -9,12 +9,14 @@ from fastapi import Query
 from pydantic import StringConstraints
 from starlette.responses import Response
 
-from api.calls import Call
+from api.calls import Call, check_operation
+from api.event_streams import MEDIA_TYPE, EventStreams
 from api.fields import JsonObject, Out
 from api.routing import declares, router
 from app.authentication import Principal
 from app.database import Db
-from app.event_log import read_log
+from app.event_log import LogPage, Wanted, read_log
+from domain.refusals import InputError, Invalid
 from domain.timeline import instant_text
 from domain.webhook_endpoints import check_types
 
@@ -70,7 +72,12 @@ class EventsPage(Out):
     server_time: datetime
 
 
-@routes.get("/events", **declares("event.read", answer=EventsPage))
+ANSWERS: dict[str, Any] = declares("event.read", answer=EventsPage)
+ANSWERS["responses"][200]["content"] = {MEDIA_TYPE: {"schema": {"type": "string"}}}
+LAST_EVENT_ID = "last-event-id"
+
+
+@routes.get("/events", **ANSWERS)
 async def read_events(
     call: Call,
     after: Annotated[int, Query(ge=0, le=LOG_INDEX_MAX)] = 0,
@@ -81,23 +88,36 @@ async def read_events(
 ) -> Response:
     """All events that the caller may see, after a place in the log.
 
-    `types` are types such as `step.completed`, all of one thing as in `step.*`, or `*`.
+    `types` are types such as `step.completed`, all of one thing as in `step.*`, or `*`. With
+    `Accept: text/event-stream` the answer goes on as server-sent events: `id` is the `log_index`, and `Last-Event-ID`
+    stands for `after`.
     """
     if types is not None:
         check_types(types, "/query/types")
+    goes_on = MEDIA_TYPE in call.request.headers.get("accept", "")
+    start = _last_event_id(call.request.headers.get(LAST_EVENT_ID), after) if goes_on else after
 
-    async def query(db: Db, principal: Principal) -> bytes:
-        found = await read_log(
-            db,
-            principal,
-            call.settings.base_url,
-            after=after,
-            limit=limit,
-            types=types,
-            stream=stream,
-            client_id=client_id,
-        )
+    async def read(db: Db, principal: Principal, after: int) -> LogPage:
+        check_operation("event.read", principal)
+        base_url, wanted = call.settings.base_url, Wanted(types=types, stream=stream, client_id=client_id)
+        return await read_log(db, principal, base_url, wanted, after=after, limit=limit)
+
+    async def query(db: Db, principal: Principal) -> bytes | Response:
+        found = await read(db, principal, start)
+        if goes_on:
+            streams: EventStreams = call.request.app.state.event_streams
+            return streams.open(call.request, principal, found, read)
         page = {"items": found.items, "next_after": found.next_after, "has_more": found.has_more}
         return orjson.dumps(page | {"server_time": instant_text(datetime.now(UTC))})
 
     return await call.read("event.read", query)
+
+
+def _last_event_id(given: str | None, after: int) -> int:
+    """Where a reader goes on that was cut off. Raises Invalid for what is no place."""
+    if not given:
+        return after
+    if not (given.isascii() and given.isdigit() and int(given[:17]) <= LOG_INDEX_MAX and len(given) < 17):
+        told = "the `id` of the last event that arrived"
+        raise Invalid(f"`Last-Event-ID` is {told}.", errors=[InputError("/headers/last-event-id", told)])
+    return int(given)
