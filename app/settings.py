@@ -45,7 +45,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".holdfast"), description="Folder for the embedded database, keys and evidence.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    public_url: str | None = Field(None, description="Address callers use, for links and hook urls.")
+    public_url: str | None = Field(
+        None, description="Address callers use, for links and hook urls; without it the one listened on."
+    )
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
         (), description="Proxies whose X-Forwarded headers are believed, as networks separated by commas."
     )
@@ -53,7 +55,8 @@ class Settings(BaseSettings):
         (), description="Host names answered to, separated by commas; empty answers to any."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Web origins of consoles that may call from a browser, separated by commas."
+        (),
+        description="Web origins of consoles that may call from a browser, over HTTP and sockets, separated by commas.",
     )
 
     graphql_operations: Path = Field(
@@ -65,7 +68,9 @@ class Settings(BaseSettings):
         (), description="Networks beside the public one where identity providers may be, separated by commas."
     )
     webhook_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
-        (), description="Networks beside the public one that events may be sent into, separated by commas."
+        (),
+        description="Networks beside the public one that events may be sent into, separated by commas; plain http"
+        " goes to a loopback address in them alone.",
     )
 
     database_url: SecretStr | None = Field(
@@ -77,7 +82,9 @@ class Settings(BaseSettings):
         None, description="The same database as the role that owns the tables; only migrations use it."
     )
     migrate: MigrateMode | None = Field(
-        None, description="At start: auto brings the schema up to date, check refuses an old one, off does not look."
+        None,
+        description="At start: `auto` (without saying, when embedded) brings the schema up to date, `check` refuses an"
+        " old one, `off` does not look.",
     )
     pool_min: int = Field(2, ge=0, le=1000, description="Connections kept open per process.")
     pool_max: int = Field(16, ge=1, le=1000, description="Connections at most per process.")
@@ -86,7 +93,9 @@ class Settings(BaseSettings):
     pg_all_cores: bool = Field(False, description="Let the embedded server use cores this process is barred from.")
 
     secret_key: SecretStr | None = Field(
-        None, description="Seals stored secrets; at least 32 characters, the same in every process."
+        None,
+        description="Seals stored secrets; at least 32 characters, the same in every process. Without it one is made"
+        " and kept in the data folder.",
     )
     previous_secret_key: SecretStr | None = Field(None, description="The key before the last rotation, still readable.")
 

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from app.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#[^)]*)?\)")
@@ -129,6 +131,16 @@ def test_there_is_a_current_guide_for_every_system() -> None:
     assert written == guides(), "run `make openapi`"
     index = (ROOT / "docs" / "sending-alerts.md").read_text(encoding="utf-8")
     assert {name for name in written if f"(systems/{name})" not in index} == set()
+
+
+def test_the_guide_of_the_settings_is_current_and_no_other_setting_is_named() -> None:
+    from app.settings_guide import BESIDE, settings_guide, variable_of
+
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == settings_guide(), "run `make openapi`"
+    known = {variable_of(name, field) for name, field in Settings.model_fields.items()} | BESIDE.keys()
+    shell = {"HOLDFAST_KEY", "HOLDFAST_DB_PASSWORD"}  # variables of the commands themselves
+    named = {name for path in GUIDES for name in re.findall(r"HOLDFAST_[A-Z_]+", path.read_text(encoding="utf-8"))}
+    assert named - known - shell == set()
 
 
 async def test_the_first_ticket_opens_an_incident_for_its_client(
