@@ -150,7 +150,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     status = status_of(error)
     if status in {401, 403, 429}:
-        log.warning("refused", code=error.code, address=request.scope.get("holdfast.address"))
+        request.scope["holdfast.refused"] = error.code  # for the line that the request gets anyway
     return problem_of(error, status, request_id(request))
 
 

@@ -7,7 +7,8 @@ as it wishes.
 
 import re
 import time
-from typing import Literal
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -19,18 +20,36 @@ from starlette.responses import Response
 from api.bodies import declared_length, read_parts
 from api.calls import JSON
 from api.doorkeeper import MALFORMED_FACTOR, Doorkeeper
-from api.errors import BodyTimeout, RateLimited, TooLarge
+from api.errors import BodyTimeout, RateLimited, TooLarge, request_id
 from api.fields import Out
+from api.problems import problem_of
+from api.routing import StrictRoute
 from app.certificates import Certificates
 from app.deliveries import NotAuthentic, Receipt, knows, receive
 from app.limits import Limiter
 from app.secrets import Claim, parse_hook_token
 from app.settings import Settings
 from app.source_files import Keeping
+from app.source_lookups import SourceLookups
 from app.sources import Source
 from domain.signatures import Received
 
-routes = APIRouter(tags=["Hooks"], redirect_slashes=False)
+
+class HookRoute(StrictRoute):
+    """A route that takes whatever comes: what it means is for the source to say."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint with the token of the address, and nothing else read before it."""
+        endpoint = self.endpoint
+
+        async def answer(request: Request) -> Response:
+            response: Response = await endpoint(request, request.path_params["token"])
+            return response
+
+        return answer
+
+
+routes = APIRouter(tags=["Hooks"], redirect_slashes=False, route_class=HookRoute)
 
 QUERY_MAX = 100  # parameters
 OWN_MAX = 10_000  # sources with a limit of their own that are remembered
@@ -65,6 +84,7 @@ class HookLimits:
         self.refused = Limiter(settings.refused_credentials_per_minute)
         self.certificates = Certificates()
         self.keeping = Keeping.of(settings)
+        self.lookups = SourceLookups()
         self.malformed = Limiter(settings.refused_credentials_per_minute * MALFORMED_FACTOR)
 
     def admit(self, source: Source) -> None:
@@ -115,8 +135,11 @@ async def take(request: Request, token: str) -> Response:
         request.scope["holdfast.principal"] = source.principal
         limits.admit(source)
         limits.remember(claim)
+        limits.lookups.remember(claim, source)
 
     try:
+        if await limits.lookups.is_forged(keeper.database, keeper.vault, claim, received):
+            raise NotAuthentic
         receipt = await receive(
             keeper.database,
             keeper.vault,
@@ -126,9 +149,11 @@ async def take(request: Request, token: str) -> Response:
             keeping=limits.keeping,
             admitted=admitted,
         )
-    except NotAuthentic:
+    except NotAuthentic as error:
         _count_refused(request, limits, claim)
-        raise
+        # Answered here: a flood of forged deliveries does not climb through every layer as an exception.
+        request.scope["holdfast.refused"] = error.code
+        return problem_of(error, 401, request_id(request))
     if receipt.handshake is not None:
         return Response(receipt.handshake, 200, None, "text/plain; charset=utf-8")
     if receipt.reply:

@@ -148,11 +148,16 @@ class _Sending:
 
 
 def _log_access(scope: Scope, status: int, seconds: float) -> None:
-    """One line and one count per request. The route's template stands for the path, which may hold a secret."""
+    """One line and one count per request, a warning where the caller was refused.
+
+    The route's template stands for the path, which may hold a secret.
+    """
     route = getattr(scope.get("route"), "path", "-")
     principal = scope.get("holdfast.principal")
     count_request(scope["method"], route, status, seconds)
-    log.info(
+    refused = scope.get("holdfast.refused")
+    write, more = (log.info, {}) if refused is None else (log.warning, {"code": refused})
+    write(
         "request",
         method=scope["method"],
         route=route,
@@ -161,4 +166,5 @@ def _log_access(scope: Scope, status: int, seconds: float) -> None:
         address=scope["holdfast.address"],
         tenant=str(principal.tenant_id) if principal else None,
         actor=str(principal.id) if principal else None,
+        **more,
     )

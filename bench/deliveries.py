@@ -6,9 +6,12 @@ import hmac
 import itertools
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from bench.load import request
 
+THINGS = 100
+BEGAN = 1_780_000_000  # seconds since 1970
 SECRET = "example-signing-secret-of-a-benchmark"  # noqa: S105 (of a source that lives as long as the run)
 _TICKET = {
     "id": 0,
@@ -61,13 +64,45 @@ def connectwise(path: str) -> Callable[[], bytes]:
     return following
 
 
+def updates(path: str) -> Callable[[], bytes]:
+    """An alert for each of a hundred things, then changes of them in turns."""
+    numbers = itertools.count()
+
+    def following() -> bytes:
+        number = next(numbers)
+        action = "trigger" if number < THINGS else "update"
+        changed = {
+            "event_action": action,
+            "dedup_key": f"thing-{number % THINGS}",
+            "title": f"Exposed, change {number}",
+        }
+        at = datetime.fromtimestamp(BEGAN + number, UTC).isoformat()
+        return _signed(path, {**_ALERT, **changed, "occurred_at": at})
+
+    return following
+
+
+def duplicates(path: str) -> Callable[[], bytes]:
+    """One alert, again and again."""
+    wire = _signed(path, {**_ALERT, "dedup_key": "again"})
+    return lambda: wire
+
+
+def forged(path: str) -> Callable[[], bytes]:
+    """An authentic alert, so that the source is known, then the same with a wrong signature for ever."""
+    good = _signed(path, {**_ALERT, "dedup_key": "forged"})
+    wires = itertools.chain((good,), itertools.repeat(good.replace(b"sha256=", b"sha256=0", 1)))
+    return lambda: next(wires)
+
+
+def _signed(path: str, alert: dict[str, object]) -> bytes:
+    body = json.dumps(alert).encode()
+    signature = hmac.new(SECRET.encode(), body, "sha256").hexdigest()
+    return request("POST", path, {"x-hub-signature-256": f"sha256={signature}"}, body)
+
+
 def generic(path: str) -> Callable[[], bytes]:
     """Alerts in our own form, signed as many senders do: a hexadecimal HMAC of the body."""
     numbers = itertools.count(1)
 
-    def following() -> bytes:
-        body = json.dumps({**_ALERT, "dedup_key": f"alert-{next(numbers)}"}).encode()
-        signature = hmac.new(SECRET.encode(), body, "sha256").hexdigest()
-        return request("POST", path, {"x-hub-signature-256": f"sha256={signature}"}, body)
-
-    return following
+    return lambda: _signed(path, {**_ALERT, "dedup_key": f"alert-{next(numbers)}"})

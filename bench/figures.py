@@ -63,6 +63,7 @@ class Comparison:
     floor_name: str
     target: float | None
     pairs: list[tuple[Sample, Sample]] = field(default_factory=list)  # (floor, ours)
+    wanted: range = range(200, 300)  # the statuses of ours that count as successes
 
     def figure(self) -> Figure:
         """The ratio of the rates."""

@@ -91,6 +91,13 @@ async def report(request: Request) -> Response:
     return Response(orjson.dumps({"id": str(row_id)}), 201, media_type="application/json")
 
 
+@api.post("/nothing")
+async def nothing(request: Request) -> Response:
+    """A body is read, and that is all."""
+    await request.body()
+    return Response(b"{}", media_type="application/json")
+
+
 @api.get("/reports")
 async def page(request: Request) -> Response:
     """Fifty rows."""

@@ -24,8 +24,10 @@ def request(method: str, path: str, headers: dict[str, str] | None = None, body:
 
 @dataclass
 class Outcome:
-    """What a run of the generator saw. `latencies` are seconds, in the order of the answers."""
+    """What a run of the generator saw. `latencies` are seconds, in the order of the answers; `wanted` are the statuses
+    that count as successes."""
 
+    wanted: range = range(200, 300)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
@@ -36,7 +38,7 @@ class Outcome:
     @property
     def answered(self) -> int:
         """Answers that were successes."""
-        return sum(count for status, count in self.statuses.items() if 200 <= status < 300)
+        return sum(count for status, count in self.statuses.items() if status in self.wanted)
 
     @property
     def faults(self) -> int:

@@ -65,6 +65,9 @@ class Loads:
         self.complete: Requests
         self.connectwise: Requests
         self.generic: Requests
+        self.updates: Requests
+        self.duplicates: Requests
+        self.forged: Requests
 
     async def prepare(self) -> None:
         """Sources, and incidents whose actions can be completed."""
@@ -84,6 +87,9 @@ class Loads:
         )
         self.connectwise = deliveries.connectwise(await self._source("connectwise"))
         self.generic = deliveries.generic(await self._source("generic"))
+        hook = await self._source("generic")
+        self.updates, self.duplicates = deliveries.updates(hook), deliveries.duplicates(hook)
+        self.forged = deliveries.forged(hook)
 
     async def _source(self, system: str) -> str:
         given = {"name": f"Benchmark {system}", "system": system, "secret": deliveries.SECRET}
@@ -103,6 +109,13 @@ def comparisons(loads: Loads, named: Sequence[str] = ()) -> Sequence[tuple[Compa
         (Comparison("Open by REST with Idempotency-Key", "floor POST", 0.15), post, loads.open),
         (Comparison("Open by webhook, ConnectWise, signed", "floor POST", 0.15), post, loads.connectwise),
         (Comparison("Open by webhook, generic, signed", "floor POST", 0.15), post, loads.generic),
+        (Comparison("Update by webhook, generic, signed", "floor POST", 0.15), post, loads.updates),
+        (Comparison("Duplicate by webhook, generic, signed", "floor POST", 0.15), post, loads.duplicates),
+        (
+            Comparison("Refuse a webhook that is forged", "floor POST of nothing", 0.5, wanted=range(401, 402)),
+            repeated(request("POST", "/nothing", None, loads.report)),
+            loads.forged,
+        ),
         (Comparison("Complete an action", "floor POST", 0.2), post, loads.complete),
         (Comparison("List 50 summaries", "floor GET", 0.5), get, loads.page),
         (Comparison("Read one incident whole", "floor GET", 0.5), get, loads.read),
@@ -117,6 +130,7 @@ async def compare(rig: Rig, found: Comparison, floor: Requests, own: Requests, s
     await rig.sample(rig.floor, floor, WARM_SECONDS / 4)
     for _ in range(RUNS):
         pair = await rig.sample(rig.floor, floor, seconds / 2), await rig.sample(rig.own, own, seconds)
+        pair[1].outcome.wanted = found.wanted
         found.pairs.append(pair)
 
 

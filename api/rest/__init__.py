@@ -46,6 +46,7 @@ from api.rest import (
 )
 
 ROUTERS: list[APIRouter] = [
+    hooks.routes,  # routes are tried in turn: a flood of deliveries passes by no others
     reports.routes,
     incidents.routes,
     steps.routes,
@@ -85,5 +86,4 @@ ROUTERS: list[APIRouter] = [
     sources.routes,
     connections.routes,
     webhook_endpoints.routes,
-    hooks.routes,
 ]

@@ -291,6 +291,24 @@ async def test_a_rotation_overlaps(http: httpx.AsyncClient, add_source: Any) -> 
     assert (await sender.tell(raw, **third))["result"] == "duplicate"
 
 
+async def test_a_flood_of_forged_deliveries_hides_no_rotation(http: httpx.AsyncClient, add_source: Any) -> None:
+    sender = await add_source(secret=SECRET)
+    raw = json.dumps(TRIGGER).encode()
+    assert (await sender.tell(raw, x_hub_signature_256=hub(raw)))["result"] == "created"
+    new = {"x_hub_signature_256": hub(raw, "another-signing-secret")}
+    path = f"/v1/sources/{sender.source['id']}/rotate"
+
+    async def forge(_: int) -> int:
+        return (await sender.post(raw, x_hub_signature_256="sha256=00")).status_code
+
+    floods = asyncio.gather(*(forge(number) for number in range(20)))
+    assert (await sender.post(raw, **new)).status_code == 401
+    assert (await http.post(path, json={"secret": "another-signing-secret", "overlap_seconds": 0})).status_code == 200
+    assert (await sender.tell(raw, **new))["result"] == "duplicate"
+    assert set(await floods) == {401}
+    assert (await sender.post(raw, x_hub_signature_256=hub(raw))).status_code == 401
+
+
 STRANGE = [
     b"",
     b"\xff\xfe\x00",
