@@ -19,7 +19,7 @@ import structlog
 
 from app.database import Database, DatabaseAway
 from app.dialling import CallFailed, Dialler
-from app.fetching import FetchFailed, Reply, Request, send
+from app.fetching import FetchFailed, Reply, Request, own_of, send
 from app.gathering import Gathering
 from app.outgoing_requests import excerpt_shown, request_of, request_shown
 from app.secrets import Unsealable, Vault
@@ -65,7 +65,8 @@ class Courier:
         self._settings = settings
         self._vault = vault
         self._clock = clock
-        self._tickets = Tickets(database, vault, Dialler(settings.webhook_networks))
+        self._own = own_of(settings)
+        self._tickets = Tickets(database, vault, Dialler(settings.webhook_networks, self._own))
         self._authorities: ssl.SSLContext | None = None
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -250,6 +251,7 @@ class Courier:
             seconds_max=ATTEMPT_SECONDS_MAX,
             networks=self._settings.webhook_networks,
             authorities=self._authorities,
+            own=self._own,
         )
 
 

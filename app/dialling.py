@@ -13,7 +13,7 @@ import httpx
 import orjson
 from msgspec import Struct
 
-from app.fetching import FetchFailed, Network, Reply, Request, send
+from app.fetching import NOBODY, FetchFailed, Network, Own, Reply, Request, send
 from domain.connections import Asked, Auth, Operation, Token, connection_system, known
 from domain.templates import Unfillable, Written, evaluated
 
@@ -61,8 +61,9 @@ class CallFailed(Exception):
 class Dialler:
     """Calls systems. Keeps what costs to get: the authorities that certificates are checked with, and tokens."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[Network], own: Own = NOBODY) -> None:
         self._networks = networks
+        self._own = own
         self._authorities: ssl.SSLContext | None = None
         self._tokens: dict[tuple[UUID, UUID, int], tuple[str, float]] = {}
 
@@ -140,6 +141,7 @@ class Dialler:
                 seconds_max=REQUEST_SECONDS_MAX,
                 networks=self._networks,
                 authorities=self._authorities,
+                own=self._own,
             )
         except FetchFailed as failure:
             raise CallFailed("retry", f"It cannot be reached: {failure}.") from None

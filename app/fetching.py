@@ -17,6 +17,8 @@ import h11
 import httpx
 from msgspec import Struct
 
+from app.settings import Settings
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 TIMEOUT_SECONDS = 5.0
@@ -32,6 +34,7 @@ RESERVED = tuple(
     for one in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "100.64.0.0/10", "fec0::/10", "100::/64")
 )
 RESOLVED_AT_ONCE = 32
+INSIDE = "it lies in a network that is not public"  # said of all that is refused: it tells nothing of what is there
 PORT_FREE_MIN = (
     1024  # below it only the port of https is called: the others are those of services that are no receivers
 )
@@ -39,16 +42,43 @@ PORT_FREE_MIN = (
 _resolvers = ThreadPoolExecutor(RESOLVED_AT_ONCE, thread_name_prefix="resolve")
 
 
+class Own(Struct, frozen=True):
+    """Where we are reached ourselves: what would call it on somebody's word would be our own door to the inside."""
+
+    names: frozenset[str] = frozenset()
+    ports: frozenset[int] = frozenset()  # of this machine, on whichever of its addresses
+
+
+NOBODY = Own()
+
+
+def own_of(settings: Settings) -> Own:
+    """The address that callers use, and the sockets that this installation listens on."""
+    parts = urlsplit(settings.base_url)
+    host = (parts.hostname or "").rstrip(".")
+    ports = {settings.port, settings.metrics_port, parts.port or (443 if parts.scheme == "https" else 80)}
+    is_name = not _is_address(host) and host != "localhost"
+    return Own(frozenset({host}) if is_name else frozenset(), frozenset(ports))
+
+
 class FetchFailed(Exception):
     """There is no such document that may be fetched. The message names no address of our own network."""
 
 
 def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
-    """Whether an address may be dialled: a public one, or one in the networks that the operator named."""
+    """Whether an address may be dialled: a public one, or one in the networks that the operator named.
+
+    An IPv4 address written as an IPv6 one is none: nobody has a reason to.
+    """
     plain = address.ipv4_mapped if isinstance(address, IPv6Address) and address.ipv4_mapped else address
     if any(plain in network for network in networks):
         return True
-    return plain.is_global and not plain.is_multicast and not any(plain in one for one in (*TRANSLATED, *RESERVED))
+    return (
+        plain is address
+        and plain.is_global
+        and not plain.is_multicast
+        and not any(plain in one for one in (*TRANSLATED, *RESERVED))
+    )
 
 
 def check_url(url: str, networks: Sequence[Network]) -> None:
@@ -124,7 +154,7 @@ class Reply(Struct, frozen=True):
     body: bytes
 
 
-def check_receiver(url: str, networks: Sequence[Network]) -> None:
+def check_receiver(url: str, networks: Sequence[Network], own: Own = NOBODY) -> None:
     """Raise FetchFailed unless events could be sent to this address, as far as its text tells. Asks no resolver.
 
     What a name means is looked at whenever it is called. A number that is no dotted quad is refused here already, since
@@ -135,6 +165,8 @@ def check_receiver(url: str, networks: Sequence[Network]) -> None:
     host = (parts.hostname or "").rstrip(".")
     if not url.isascii() or " " in url or "\\" in url or "%" in parts.netloc:
         raise FetchFailed("it holds other characters than those of an address; use its ASCII form")
+    if host in own.names:
+        raise FetchFailed(INSIDE)
     try:
         address = ip_address(host)
     except ValueError:
@@ -144,10 +176,10 @@ def check_receiver(url: str, networks: Sequence[Network]) -> None:
         if len(labels) == 1 or labels[-1] in ("localhost", "local", "internal"):
             if any(ip_address("127.0.0.1") in network for network in networks) and host == "localhost":
                 return
-            raise FetchFailed("it lies in a network that is not public") from None
+            raise FetchFailed(INSIDE) from None
     else:
         if not is_allowed(address, networks):
-            raise FetchFailed("it lies in a network that is not public")
+            raise FetchFailed(INSIDE)
         if any(address in network for network in networks):
             return
     if parts.port is not None and parts.port != 443 and parts.port < PORT_FREE_MIN:
@@ -161,16 +193,17 @@ async def send(
     seconds_max: float,
     networks: Sequence[Network],
     authorities: ssl.SSLContext,
+    own: Own = NOBODY,
 ) -> Reply:
     """Send a request and answer what came back, its body cut to `bytes_max`.
 
     All of it within `seconds_max`, from looking up the name to the last byte. A redirect is an answer like any other.
     Raises FetchFailed. To be called with no transaction open.
     """
-    check_receiver(request.url, networks)
+    check_receiver(request.url, networks, own)
     try:
         async with asyncio.timeout(seconds_max):
-            return await _exchange(request, bytes_max, networks, authorities)
+            return await _exchange(request, bytes_max, networks, authorities, own)
     except TimeoutError:
         raise FetchFailed("it did not answer in time") from None
     except (h11.ProtocolError, OSError, ValueError):
@@ -178,14 +211,14 @@ async def send(
 
 
 async def _exchange(
-    request: Request, bytes_max: int, networks: Sequence[Network], authorities: ssl.SSLContext
+    request: Request, bytes_max: int, networks: Sequence[Network], authorities: ssl.SSLContext, own: Own
 ) -> Reply:
     """One request on a connection of its own. Without the layers of a client that keeps connections and cookies, of
     which there shall be none, a message costs a quarter."""
     parts = urlsplit(request.url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if is_secure else 80)
-    address = await _resolve(host, port, networks)
+    address = await _resolve(host, port, networks, own)
     # The certificate is checked against the name, the connection goes to the address.
     secured: dict[str, Any] = {"ssl": authorities, "server_hostname": host} if is_secure else {}
     reader, writer = await asyncio.open_connection(str(address), port, limit=READ_BYTES, **secured)
@@ -221,17 +254,38 @@ async def _reply(http: h11.Connection, reader: asyncio.StreamReader, bytes_max: 
     return Reply(head.status_code, waits[0] if waits else None, bytes(body[:bytes_max]))
 
 
-async def _resolve(host: str, port: int, networks: Sequence[Network]) -> Address:
+async def _resolve(host: str, port: int, networks: Sequence[Network], own: Own = NOBODY) -> Address:
     """An address of the host. All of its addresses have to be allowed, or a name could mix good and bad ones."""
     found = await asyncio.get_running_loop().run_in_executor(_resolvers, _look_up, host, port)
     addresses = [ip_address(str(one[4][0]).partition("%")[0]) for one in found]
     if not addresses or not all(is_allowed(one, networks) for one in addresses):
-        raise FetchFailed("it lies in a network that is not public")
+        raise FetchFailed(INSIDE)
+    if port in own.ports and any(_is_here(one) for one in addresses):
+        raise FetchFailed(INSIDE)
     return addresses[0]
 
 
 def _look_up(host: str, port: int) -> list[tuple[Any, ...]]:
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+def _is_here(address: Address) -> bool:
+    """Whether an address is one of this machine: only there a socket can be bound to it."""
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str, networks: Sequence[Network]) -> bool:

@@ -1,6 +1,6 @@
 """Webhook endpoints: the addresses that events are sent to, each with a secret and a key pair of its own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,11 +12,12 @@ from app.database import Db
 from app.delivery_retention import LOOKED_AT_EVERY, kept_since, queue_retention
 from app.due_work import CHANNEL
 from app.events import append
-from app.fetching import FetchFailed, Network, check_receiver
+from app.fetching import FetchFailed, check_receiver, own_of
 from app.ids import new_id
 from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Vault
+from app.settings import Settings
 from app.ticket_modes import endpoint_columns
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
 from domain.event_formats import FORMATS
@@ -72,7 +73,7 @@ def url_about(tenant_id: UUID, endpoint_id: UUID) -> bytes:
 
 
 async def create_endpoint(
-    db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, networks: Sequence[Network]
+    db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, settings: Settings
 ) -> tuple[UUID, str]:
     """Add an endpoint; its id and its secret, shown now and never again.
 
@@ -82,7 +83,7 @@ async def create_endpoint(
     """
     _require(principal)
     given = await endpoint_columns(db, given, given.get("format", "standard"), is_new=True)
-    await _check(db, given, networks)
+    await _check(db, given, settings)
     if await db.value(_COUNT, db.tenant_id) >= ENDPOINTS_MAX:
         raise Conflict(f"There are {ENDPOINTS_MAX} endpoints already. Change one of them.", code="too-many-endpoints")
     endpoint_id, now, secret = new_id(), datetime.now(UTC), new_signing_secret()
@@ -115,7 +116,7 @@ async def change_endpoint(
     given: Mapping[str, Any],
     if_match: str | None,
     vault: Vault,
-    networks: Sequence[Network],
+    settings: Settings,
 ) -> None:
     """Change what `given` names. Activated again, it is sent what was waiting when it was disabled.
 
@@ -127,7 +128,7 @@ async def change_endpoint(
     changes = changed(before, await endpoint_columns(db, given, before["format"], is_new=False))
     if not changes:
         return
-    await _check(db, changes, networks)
+    await _check(db, changes, settings)
     now = datetime.now(UTC)
     whole: dict[str, Any] = {**changes, "version": before["version"] + 1, "updated_at": now}
     if "status" in changes:
@@ -285,10 +286,10 @@ async def _wake(db: Db) -> None:
     await db.execute(f"NOTIFY {CHANNEL}")
 
 
-async def _check(db: Db, given: Mapping[str, Any], networks: Sequence[Network]) -> None:
+async def _check(db: Db, given: Mapping[str, Any], settings: Settings) -> None:
     if "url" in given:
         try:
-            check_receiver(given["url"], networks)
+            check_receiver(given["url"], settings.webhook_networks, own_of(settings))
         except FetchFailed as error:
             reason = f"{error}. Give an https address of the public network."
             raise Invalid("Nothing can be sent to this address.", errors=[InputError("/url", reason)]) from None

@@ -27,6 +27,7 @@ from app.connections import (
 from app.database import Db
 from app.dialling import Connection as Callable
 from app.dialling import Dialler
+from app.fetching import own_of
 from app.rights import require, require_unlimited
 from domain.connections import CREDENTIAL_MAX, ConnectionSystem, connection_systems
 
@@ -254,7 +255,7 @@ async def check(call: Call, id: UUID) -> Response:
     require(principal, "connection.write")
     require_unlimited(principal)
     connection = await call.database.run(call.tenant_id, find, read_only=True)
-    checked = await ask(Dialler(call.settings.webhook_networks), connection, datetime.now(UTC))
+    checked = await ask(Dialler(call.settings.webhook_networks, own_of(call.settings)), connection, datetime.now(UTC))
 
     async def work(db: Db, principal: Principal) -> Answer:
         await record_check(db, principal.actor, id, checked)

@@ -208,7 +208,7 @@ async def add_endpoint(call: Call, given: EndpointIn) -> Response:
 
     async def work(db: Db, principal: Principal) -> Answer:
         columns = _columns(given)
-        id, secret = await create_endpoint(db, principal, columns, call.vault, call.settings.webhook_networks)
+        id, secret = await create_endpoint(db, principal, columns, call.vault, call.settings)
         location = f"/v1{ENDPOINTS}/{id}"
         return await _shown(db, principal, id, status=201, location=location, more={"secret": secret})
 
@@ -237,8 +237,7 @@ async def edit_endpoint(call: Call, id: UUID, given: EndpointEdit) -> Response:
 
     async def work(db: Db, principal: Principal) -> Answer:
         sent = _columns(given, exclude_unset=True)
-        networks = call.settings.webhook_networks
-        await change_endpoint(db, principal, id, sent, call.if_match, call.vault, networks)
+        await change_endpoint(db, principal, id, sent, call.if_match, call.vault, call.settings)
         return await _shown(db, principal, id)
 
     return await call.write("endpoint.write", work)

@@ -29,7 +29,7 @@ def serve(
     server = None
     try:
         with bind(settings) as listener:
-            settings = free_metrics_port(settings)
+            settings = free_metrics_port(settings.model_copy(update={"port": listener.getsockname()[1]}))
             server = embedded_server(settings)
             run(stand(settings, server, listener, door("api.server").create_api, _welcome))
     except (StartRefused, PostgresFailed) as error:

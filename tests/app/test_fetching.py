@@ -17,8 +17,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from app.fetching import FetchFailed, Reply, Request, check_receiver, check_url, fetch, is_allowed
+from app.fetching import (
+    NOBODY,
+    FetchFailed,
+    Own,
+    Reply,
+    Request,
+    check_receiver,
+    check_url,
+    fetch,
+    is_allowed,
+    own_of,
+)
 from app.fetching import send as send_request
+from app.settings import Settings
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -51,6 +63,32 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 )
 def test_only_public_addresses_are_dialled(address: str, is_public: bool) -> None:
     assert is_allowed(ip_address(address), ()) is is_public
+
+
+RANGES = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24
+192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 255.255.255.255/32 ::/128 ::1/128
+::ffff:0:0/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2001:db8::/32 2002::/16 fc00::/7 fe80::/10 fec0::/10
+ff00::/8
+"""
+OUTSIDE = """
+1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0 169.253.255.255 169.255.0.0
+172.15.255.255 172.32.0.0 191.255.255.255 192.0.1.0 192.0.1.255 192.0.3.0 192.88.98.255 192.88.100.0 192.167.255.255
+192.169.0.0 198.17.255.255 198.20.0.0 198.51.99.255 198.51.101.0 203.0.112.255 203.0.114.0 223.255.255.255
+2000:ffff:ffff:ffff:ffff:ffff:ffff:ffff 2001:db7:ffff:: 2001:db9:: 2001:ffff:: 2003::
+"""
+
+
+@pytest.mark.parametrize("text", RANGES.split())
+def test_a_range_is_closed_from_its_first_address_to_its_last(text: str) -> None:
+    network = ip_network(text)
+    for address in (network.network_address, network.broadcast_address):
+        assert not is_allowed(address, ()), address
+
+
+@pytest.mark.parametrize("text", OUTSIDE.split())
+def test_the_neighbours_of_the_ranges_are_public(text: str) -> None:
+    assert is_allowed(ip_address(text), ())
 
 
 def test_the_operator_may_name_more_networks() -> None:
@@ -176,7 +214,11 @@ async def test_what_is_no_short_document_fails(web: Web, answer: bytes) -> None:
 
 
 async def send(
-    url: str, *, networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK, seconds_max: float = 5
+    url: str,
+    *,
+    networks: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK,
+    seconds_max: float = 5,
+    own: Own = NOBODY,
 ) -> Reply:
     return await send_request(
         Request(url=url, headers={"Content-Type": "application/json"}, body=b"{}"),
@@ -184,6 +226,7 @@ async def send(
         seconds_max=seconds_max,
         networks=networks,
         authorities=httpx.create_ssl_context(),
+        own=own,
     )
 
 
@@ -282,3 +325,25 @@ async def test_what_is_no_answer_fails(web: Web, answer: bytes) -> None:
     web.answer = answer
     with pytest.raises(FetchFailed, match="did not answer"):
         await send(f"https://localhost:{web.port}/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://incidents.example.com/hooks/x", "https://INCIDENTS.example.com./", "https://incidents.example.com:8443/"],
+)
+def test_our_own_address_is_no_receiver(url: str) -> None:
+    own = own_of(Settings(public_url="https://incidents.example.com"))
+    check_receiver(url, ())
+    check_receiver("https://other.example.com/", (), own)
+    with pytest.raises(FetchFailed, match="not public"):
+        check_receiver(url, (), own)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_our_own_sockets_are_not_called_under_any_name(web: Web, host: str) -> None:
+    own = own_of(Settings(port=web.port, public_url=f"https://localhost:{web.port + 1}"))
+    assert own.ports >= {web.port, web.port + 1}
+    with pytest.raises(FetchFailed, match="not public"):
+        await send(f"https://{host}:{web.port}/", own=own)
+    assert web.heads == []
+    assert (await send(f"https://localhost:{web.port}/", own=Own(ports=frozenset({web.port + 1})))).status == 200
