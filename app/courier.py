@@ -21,6 +21,7 @@ from app.database import Database, DatabaseAway
 from app.dialling import CallFailed, Dialler
 from app.fetching import FetchFailed, Reply, Request, own_of, send
 from app.gathering import Gathering
+from app.lines import Lines
 from app.outgoing_requests import excerpt_shown, request_of, request_shown
 from app.secrets import Unsealable, Vault
 from app.settings import Settings
@@ -68,6 +69,7 @@ class Courier:
         self._own = own_of(settings)
         self._tickets = Tickets(database, vault, Dialler(settings.webhook_networks, self._own))
         self._authorities: ssl.SSLContext | None = None
+        self._lines = Lines()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording = Gathering(
@@ -90,6 +92,7 @@ class Courier:
                         await self.wake.wait()
             await asyncio.sleep(looked_at + PAUSE_SECONDS - time.monotonic())
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._lines.close()
 
     def stop(self) -> None:
         """Let `run` return after what is on its way."""
@@ -204,7 +207,7 @@ class Courier:
                 self._settings.base_url,
                 datetime.now(UTC),
             )
-            reply = await self._send(sent)
+            reply = await self._send(sent, lane.endpoint_id)
         except FetchFailed as failure:
             return _failed(delivery, at, _milliseconds(began), error=f"{failure}.", sent=sent)
         except Unsealable:
@@ -242,7 +245,7 @@ class Courier:
             return Outcome(status="withheld")
         return Outcome(status="delivered", at=at, duration_ms=_milliseconds(began), response_excerpt=done)
 
-    async def _send(self, request: Request) -> Reply:
+    async def _send(self, request: Request, owner: UUID) -> Reply:
         if self._authorities is None:  # reading them takes a tenth of a second of CPU
             self._authorities = await asyncio.to_thread(httpx.create_ssl_context)
         return await send(
@@ -252,6 +255,8 @@ class Courier:
             networks=self._settings.webhook_networks,
             authorities=self._authorities,
             own=self._own,
+            lines=self._lines,
+            owner=owner,
         )
 
 

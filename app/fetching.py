@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import h11
 import httpx
 from msgspec import Struct
 
+from app.lines import Line, Lines
 from app.settings import Settings
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 TIMEOUT_SECONDS = 5.0
-HEAD_BYTES_MAX = 16_384  # of an answer's headers
-READ_BYTES = 16_384
 # Ways to write an IPv4 address as an IPv6 one, which a translator on the way would undo: NAT64 (RFC 6052, RFC 8215),
 # 6to4 (RFC 3056) and Teredo (RFC 4380).
 TRANSLATED = tuple(ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
@@ -194,16 +194,19 @@ async def send(
     networks: Sequence[Network],
     authorities: ssl.SSLContext,
     own: Own = NOBODY,
+    lines: Lines | None = None,
+    owner: UUID | None = None,
 ) -> Reply:
     """Send a request and answer what came back, its body cut to `bytes_max`.
 
     All of it within `seconds_max`, from looking up the name to the last byte. A redirect is an answer like any other.
+    With `lines` the connection is kept for the next request of the same `owner` to the same host, and no other's.
     Raises FetchFailed. To be called with no transaction open.
     """
     check_receiver(request.url, networks, own)
     try:
         async with asyncio.timeout(seconds_max):
-            return await _exchange(request, bytes_max, networks, authorities, own)
+            return await _exchange(request, bytes_max, networks, authorities, own, lines, owner)
     except TimeoutError:
         raise FetchFailed("it did not answer in time") from None
     except (h11.ProtocolError, OSError, ValueError):
@@ -211,52 +214,61 @@ async def send(
 
 
 async def _exchange(
-    request: Request, bytes_max: int, networks: Sequence[Network], authorities: ssl.SSLContext, own: Own
+    request: Request,
+    bytes_max: int,
+    networks: Sequence[Network],
+    authorities: ssl.SSLContext,
+    own: Own,
+    lines: Lines | None,
+    owner: UUID | None,
 ) -> Reply:
-    """One request on a connection of its own. Without the layers of a client that keeps connections and cookies, of
-    which there shall be none, a message costs a quarter."""
+    """One request. Without the layers of a client that keeps cookies, of which there shall be none, a message costs a
+    quarter."""
     parts = urlsplit(request.url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if is_secure else 80)
+    fixed = {"Host": parts.netloc, "Content-Length": str(len(request.body))}
+    if lines is None:
+        fixed["Connection"] = "close"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    head = h11.Request(method=request.method, target=target, headers=list({**request.headers, **fixed}.items()))
+    place = (owner, is_secure, host, port)
+    line = lines.take(place) if lines is not None else None
+    if line is not None:
+        try:
+            found = await line.exchange(head, request.body, bytes_max)
+        except (OSError, h11.ProtocolError):
+            if line.has_heard:
+                raise
+            line = None  # it was closed at the other end while nobody used it
+    if line is None:
+        line = await _dial(host, port, networks, authorities if is_secure else None, own)
+        found = await line.exchange(head, request.body, bytes_max)
+    if lines is None:
+        line.close()
+    else:
+        lines.keep(place, line)
+    answer, body = found
+    waits = [value.decode("latin-1") for name, value in answer.headers if name == b"retry-after"]
+    return Reply(answer.status_code, waits[0] if waits else None, body)
+
+
+async def _dial(
+    host: str, port: int, networks: Sequence[Network], authorities: ssl.SSLContext | None, own: Own
+) -> Line:
+    """A new connection to an address of the host that was looked at; the certificate is checked against the name."""
     address = await _resolve(host, port, networks, own)
-    # The certificate is checked against the name, the connection goes to the address.
-    secured: dict[str, Any] = {"ssl": authorities, "server_hostname": host} if is_secure else {}
-    reader, writer = await asyncio.open_connection(str(address), port, limit=READ_BYTES, **secured)
-    try:
-        http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES_MAX)
-        fixed = {"Host": parts.netloc, "Content-Length": str(len(request.body)), "Connection": "close"}
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        head = h11.Request(method=request.method, target=target, headers=list({**request.headers, **fixed}.items()))
-        for event in (head, h11.Data(data=request.body), h11.EndOfMessage()):
-            writer.write(http.send(event) or b"")
-        await writer.drain()
-        return await _reply(http, reader, bytes_max)
-    finally:
-        writer.transport.abort()  # an answer that is not read to its end is not waited for
-
-
-async def _reply(http: h11.Connection, reader: asyncio.StreamReader, bytes_max: int) -> Reply:
-    head: h11.Response | None = None
-    body = bytearray()
-    while len(body) < bytes_max:
-        event = http.next_event()
-        if event is h11.NEED_DATA:
-            http.receive_data(await reader.read(READ_BYTES))
-        elif isinstance(event, h11.Response):
-            head = event
-        elif isinstance(event, h11.Data):
-            body += event.data
-        elif not isinstance(event, h11.InformationalResponse):
-            break
-    if head is None:
-        raise FetchFailed("it did not answer")
-    waits = [value.decode("latin-1") for name, value in head.headers if name == b"retry-after"]
-    return Reply(head.status_code, waits[0] if waits else None, bytes(body[:bytes_max]))
+    secured: dict[str, Any] = {"ssl": authorities, "server_hostname": host} if authorities is not None else {}
+    _, line = await asyncio.get_running_loop().create_connection(Line, str(address), port, **secured)
+    return line
 
 
 async def _resolve(host: str, port: int, networks: Sequence[Network], own: Own = NOBODY) -> Address:
     """An address of the host. All of its addresses have to be allowed, or a name could mix good and bad ones."""
-    found = await asyncio.get_running_loop().run_in_executor(_resolvers, _look_up, host, port)
+    if _is_address(host):
+        found: list[tuple[Any, ...]] = [(0, 0, 0, "", (host, port))]
+    else:
+        found = await asyncio.get_running_loop().run_in_executor(_resolvers, _look_up, host, port)
     addresses = [ip_address(str(one[4][0]).partition("%")[0]) for one in found]
     if not addresses or not all(is_allowed(one, networks) for one in addresses):
         raise FetchFailed(INSIDE)

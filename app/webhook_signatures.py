@@ -8,6 +8,7 @@ import os
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -41,5 +42,6 @@ def signature_headers(secrets: Sequence[bytes], message_id: str, at: datetime, b
     return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": " ".join(signatures)}
 
 
+@lru_cache(maxsize=512)  # making one costs as much as signing
 def _private_key(secret: bytes) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(secret[SECRET_BYTES:])
