@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.lean_imports import without_terminals
 from app.cli.running import EXIT_UNUSABLE, door, fail, read_settings, run
 
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ def serve(
     """Serve the API and do the background work, on the embedded database unless DATABASE_URL names another."""
     settings = read_settings(context, host=host, port=port)  # before all else is imported: a wrong one is told at once
 
-    from app.logs import configure
-    from app.postgres_programs import PostgresFailed
-    from app.serving import StartRefused, embedded_server
-    from app.standing import bind, free_metrics_port, stand
+    with without_terminals():
+        from app.logs import configure
+        from app.postgres_programs import PostgresFailed
+        from app.serving import StartRefused, embedded_server
+        from app.standing import bind, free_metrics_port, stand
 
     configure(level=settings.log_level, style=settings.log_format)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # six lines about itself
@@ -31,7 +33,9 @@ def serve(
         with bind(settings) as listener:
             settings = free_metrics_port(settings.model_copy(update={"port": listener.getsockname()[1]}))
             server = embedded_server(settings)
-            run(stand(settings, server, listener, door("api.server").create_api, _welcome))
+            with without_terminals():
+                create_api = door("api.server").create_api
+            run(stand(settings, server, listener, create_api, _welcome))
     except (StartRefused, PostgresFailed) as error:
         fail(str(error), EXIT_UNUSABLE)
     finally:
@@ -43,10 +47,11 @@ def worker(context: typer.Context) -> None:
     """Do the background work alone, beside any number of `holdfast serve`."""
     settings = read_settings(context)
 
-    from app.logs import configure
-    from app.postgres_programs import PostgresFailed
-    from app.serving import StartRefused, embedded_server
-    from app.standing import work_alone
+    with without_terminals():
+        from app.logs import configure
+        from app.postgres_programs import PostgresFailed
+        from app.serving import StartRefused, embedded_server
+        from app.standing import work_alone
 
     configure(level=settings.log_level, style=settings.log_format)
     logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # six lines about itself
