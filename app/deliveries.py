@@ -5,7 +5,7 @@ learns of no fault of content: many stop sending after an error.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -38,6 +38,7 @@ DEDUPE_MAX = 300  # characters
 ERROR_MAX = 2_000  # characters
 UNMAPPED_KEPT = 1_000  # in a row within an hour: more of them are kept without their body
 RETRYABLE = ("unmapped", "ignored")
+FETCHING = "It only names what happened; what that says is being fetched."
 NOT_USED = "It could not be used; it is kept and can be tried again."
 NOT_PROVEN = "It does not carry the secret of this source; nothing of it was used."
 
@@ -60,6 +61,11 @@ _FIND_KEPT = """
 SELECT d.id, d.incident_id, i.number FROM hook_deliveries d
 LEFT JOIN incidents i ON i.tenant_id = d.tenant_id AND i.id = d.incident_id
 WHERE d.tenant_id = $1 AND d.source_id = $2 AND d.dedupe_key = $3
+"""
+FETCH = "fetch"  # the kind of due work whose subject is a delivery
+_QUEUE_FETCHING = f"""
+INSERT INTO due_work (tenant_id, kind, subject_id, next_at) VALUES ($1, '{FETCH}', $2, now())
+ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET next_at = excluded.next_at, attempts = 0
 """
 _UNMAPPED_IN_A_ROW = """
 SELECT count(*) = $3 AND bool_and(d.result = 'unmapped') FROM (
@@ -104,6 +110,7 @@ class _Arrived(Struct):
     dedupe_key: str
     positions: dict[str, int] = {}
     error: str | None = None
+    is_fetching: bool = False
 
 
 async def receive(
@@ -197,17 +204,25 @@ async def _kept(
     raise DatabaseAway("the delivery lost its race too often")
 
 
-async def _read_and_act(db: Db, arrived: _Arrived, keeping: Keeping) -> Outcome:
-    """Read a delivery and let it act. What cannot be read is no failure: its outcome is `unmapped`."""
+async def _read_and_act(
+    db: Db, arrived: _Arrived, keeping: Keeping, fetched: Sequence[Mapping[str, Any]] | None = None
+) -> Outcome:
+    """Read a delivery and let it act. What cannot be read is no failure: its outcome is `unmapped`.
+
+    Of what it only names and what can be fetched, `fetched` holds what it says; without that it is queued.
+    """
     if arrived.source.status == "paused":
         return Outcome("ignored", "The source is paused; the delivery is kept.")
     try:
-        delivery = read_delivery(arrived.system, arrived.received)
+        delivery = read_delivery(arrived.system, arrived.received, fetched)
     except Unmappable as error:
         arrived.error = str(error)
         return Outcome("unmapped", str(error))
     if delivery.delivery_id is not None:
         arrived.dedupe_key = f"id:{delivery.delivery_id}"[:DEDUPE_MAX]
+    if arrived.source.connection_id is not None and any(delivery.lookups):
+        arrived.is_fetching = True
+        return Outcome("unmapped", FETCHING)
     arrived.positions = delivery.positions
     arrived.error = "; ".join(delivery.faults)[:ERROR_MAX] or None
     doing = Doing(
@@ -231,8 +246,10 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
     if outcome.result in ("created", "updated", "noted") and not outcome.is_counted:
         headers |= _places(arrived)
     body = arrived.received.body
-    if outcome.result == "unmapped" and await db.value(
-        _UNMAPPED_IN_A_ROW, db.tenant_id, arrived.source.id, UNMAPPED_KEPT
+    if (
+        outcome.result == "unmapped"
+        and not arrived.is_fetching
+        and await db.value(_UNMAPPED_IN_A_ROW, db.tenant_id, arrived.source.id, UNMAPPED_KEPT)
     ):
         body, arrived.error = b"", f"{arrived.error} The body is not kept: too many like it came before."
     row = await db.row(
@@ -252,6 +269,8 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
     )
     if row is None:
         raise Repeated
+    if arrived.is_fetching:
+        await db.execute(_QUEUE_FETCHING, db.tenant_id, arrived.id)
     return Receipt(
         delivery_id=arrived.id,
         result=outcome.result,
@@ -314,11 +333,31 @@ async def retry_delivery(
     require(principal, "source.write")
     require_unlimited(principal)
     source = await source_by_id(db, source_id, vault)
+    # What an alert may do does not depend on what the administrator may read.
+    await db.wall(None, None)
+    result = await act_again(db, source, delivery_id, keeping)
+    await wall(db, principal)
+    told = {"delivery_id": delivery_id, "result": result}
+    await append(db, "source", source_id, "source.delivery_retried", told, actor=principal.actor)
+
+
+async def act_again(
+    db: Db,
+    source: Source,
+    delivery_id: UUID,
+    keeping: Keeping,
+    fetched: Sequence[Mapping[str, Any]] | None = None,
+    said: str | None = None,
+) -> Result:
+    """Read a kept delivery once more and let it act; the result. `said` is why something could not be fetched.
+
+    Raises NotFound, and Conflict for one that has had its effect.
+    """
     row = await db.row(
         "SELECT body, headers::text AS headers, dedupe_key, result FROM hook_deliveries"
         " WHERE tenant_id = $1 AND source_id = $2 AND id = $3 FOR UPDATE",
         db.tenant_id,
-        source_id,
+        source.id,
         delivery_id,
     )
     if row is None:
@@ -329,10 +368,9 @@ async def retry_delivery(
     system = system_of(source.system, source.mapping)
     received = received_again(row["body"], kept)
     arrived = _Arrived(received, source, system, delivery_id, row["dedupe_key"])
-    # What an alert may do does not depend on what the administrator may read.
-    await db.wall(None, None)
-    outcome = await _read_and_act(db, arrived, keeping)
-    await wall(db, principal)
+    outcome = await _read_and_act(db, arrived, keeping, fetched)
+    if arrived.is_fetching:
+        await db.execute(_QUEUE_FETCHING, db.tenant_id, delivery_id)
     headers = {**kept, **_places(arrived)} if outcome.result not in RETRYABLE else kept
     await db.execute(
         "UPDATE hook_deliveries SET result = $3, because = $4, incident_id = $5, error = $6, headers = $7::jsonb,"
@@ -342,9 +380,8 @@ async def retry_delivery(
         outcome.result,
         outcome.because,
         outcome.incident_id,
-        arrived.error,
+        "; ".join(one for one in (said, arrived.error) if one)[:ERROR_MAX] or None,
         orjson.dumps(headers).decode(),
         outcome.waiting_for,
     )
-    told = {"delivery_id": delivery_id, "result": outcome.result}
-    await append(db, "source", source_id, "source.delivery_retried", told, actor=principal.actor)
+    return outcome.result

@@ -118,18 +118,18 @@ class Dialler:
             **({} if asked.body is None else {"Content-Type": "application/json"}),
         }
         content = b"" if asked.body is None else orjson.dumps(body)
-        return await self._send(connection, asked.method, asked.path.fill(scope), query, whole, content)
+        return await self._send(connection.base_url, asked.method, asked.path.fill(scope), query, whole, content)
 
     async def _send(
         self,
-        connection: Connection,
+        base_url: str,
         method: str,
         path: str,
         query: Mapping[str, Any],
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        url = f"{connection.base_url}{path}" + (f"?{urlencode(query)}" if query else "")
+        url = f"{base_url}{path}" + (f"?{urlencode(query)}" if query else "")
         if self._authorities is None:  # reading them takes a tenth of a second of CPU
             self._authorities = await asyncio.to_thread(httpx.create_ssl_context)
         plain = {"User-Agent": USER_AGENT, "Accept": "application/json", "Accept-Encoding": "identity", **headers}
@@ -166,7 +166,8 @@ class Dialler:
         form = urlencode(_texts(token.form, scope)).encode()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         query = _texts(token.query, scope)
-        reply = await self._send(connection, "POST", token.path.fill(scope), query, headers, form)
+        host = connection.base_url if token.host is None else str(evaluated(token.host, scope)).rstrip("/")
+        reply = await self._send(host, "POST", token.path.fill(scope), query, headers, form)
         if reply.status != httpx.codes.OK:
             kind: Literal["retry", "refused"] = "retry" if reply.status in (429, *range(500, 600)) else "refused"
             raise CallFailed(kind, f"It gives no token: it answered {reply.status}.", reply)

@@ -79,6 +79,12 @@ def _guide(text: SystemText) -> Iterator[str]:
     yield ""
     yield from _read(text.system, guide)
     yield ""
+    if text.fetch:
+        yield (
+            "Such a delivery only names a part of what happened. With a `connection_id` (`POST /v1/connections`) the"
+            " rest is fetched before it acts."
+        )
+        yield ""
     yield "The first of these that holds says what a delivery means:"
     yield ""
     for event in text.events:

@@ -141,7 +141,8 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     wanted = source.limits.get("sender")
     if wanted is not None and event.sender != wanted:
         return Outcome("ignored", "It comes from another organisation than the one this source is for.")
-    if event.author is not None and event.author in (source.limits.get("own_authors") or ()):
+    own = (source.account, *(source.limits.get("own_authors") or ()))
+    if event.author is not None and event.author in own:
         return Outcome("ignored", "It is our own doing, which comes back.")
     if event.external_id is None and event.action != "open":
         return Outcome("ignored", "It does not say what it is about.")

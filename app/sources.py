@@ -34,7 +34,7 @@ SCHEME: TypeAdapter[Scheme] = TypeAdapter(Scheme)
 _LOCK = """
 SELECT id, version, name, system, instance, secret IS NOT NULL AS has_secret, scheme::text AS scheme,
        mapping::text AS mapping, defaults::text AS defaults, default_client_id, client_map::text AS client_map,
-       limits::text AS limits, status
+       limits::text AS limits, connection_id, status
 FROM sources WHERE tenant_id = $1 AND id = $2 FOR UPDATE
 """
 # The account is the one that was made with the source; an administrator may have tied more to it.
@@ -42,6 +42,8 @@ _FIND = """
 SELECT s.id, s.system, s.instance, s.secret, s.scheme::text AS scheme, s.mapping::text AS mapping,
        CASE WHEN s.previous_secret_until > now() THEN s.previous_secret END AS previous_secret,
        s.defaults::text AS defaults, s.default_client_id, s.client_map::text AS client_map, s.limits::text AS limits,
+       s.connection_id,
+       (SELECT c.account FROM connections c WHERE c.tenant_id = $1 AND c.id = s.connection_id) AS account,
        s.status, a.id AS account_id, a.name AS account_name, a.active
 FROM sources s JOIN service_accounts a ON a.tenant_id = s.tenant_id AND a.source_id = s.id
 WHERE s.tenant_id = $1 AND {where} ORDER BY a.id LIMIT 1
@@ -50,7 +52,10 @@ FIND_BY_TOKEN, FIND_BY_ID = _FIND.format(where="s.token_hash = $2"), _FIND.forma
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """A source as a delivery needs it. `secrets` are those that count now, opened; `schemes` empty: the system's."""
+    """A source as a delivery needs it. `secrets` are those that count now, opened; `schemes` empty: the system's.
+
+    `account` is the name under which its connection writes there.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -63,6 +68,8 @@ class Source(Struct, frozen=True, kw_only=True):
     default_client_id: UUID | None
     client_map: dict[str, str]
     limits: dict[str, Any]
+    connection_id: UUID | None = None
+    account: str | None = None
     status: str
     principal: Principal
 
@@ -117,6 +124,8 @@ def _source(db: Db, row: Mapping[str, Any], vault: Vault | None) -> Source:
         default_client_id=row["default_client_id"],
         client_map=orjson.loads(row["client_map"]),
         limits=orjson.loads(row["limits"]),
+        connection_id=row["connection_id"],
+        account=row["account"],
         status=row["status"],
         principal=principal,
     )
@@ -147,6 +156,7 @@ async def create_source(db: Db, principal: Principal, given: Mapping[str, Any], 
         "default_client_id": None,
         "client_map": {},
         "limits": {},
+        "connection_id": None,
         "status": "active",
         **{name: value for name, value in given.items() if name != "secret"},
         "created_by": principal.person_id,
@@ -268,8 +278,20 @@ async def _check(db: Db, row: Mapping[str, Any], secret: str | None, given: Mapp
     if given is None or "defaults" in given:
         faults += _default_faults(row["defaults"])
     faults += await _client_faults(db, row if given is None else given)
+    faults += await _connection_faults(db, row)
     if faults:
         raise Invalid("The source cannot work like this; `errors` says why.", errors=faults[:20])
+
+
+async def _connection_faults(db: Db, row: Mapping[str, Any]) -> list[InputError]:
+    if row["connection_id"] is None:
+        return []
+    found = await db.value(
+        "SELECT system FROM connections WHERE tenant_id = $1 AND id = $2 AND status = 'active'",
+        db.tenant_id,
+        row["connection_id"],
+    )
+    return [] if found == row["system"] else [_fault("/connection_id", f"names no connection to {row['system']}")]
 
 
 def _default_faults(defaults: Mapping[str, Any]) -> list[InputError]:

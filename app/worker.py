@@ -19,8 +19,11 @@ from app.announcing import KIND as DEADLINE
 from app.announcing import announce_deadlines
 from app.courier import Courier
 from app.database import Database, DatabaseAway
+from app.deliveries import FETCH
+from app.delivery_lookups import Lookups
 from app.delivery_retention import KIND as RETENTION
 from app.delivery_retention import forget_deliveries
+from app.dialling import Dialler
 from app.due_work import CHANNEL, Claim, claim_due, put_off
 from app.evidence_store import EvidenceStore
 from app.evidence_sweep import KIND as SWEEP
@@ -33,6 +36,7 @@ from app.risk_reviews import announce_late_reviews
 from app.secrets import vault_of
 from app.sequencer import Sequencer
 from app.settings import Settings
+from app.source_files import Keeping
 from app.source_silence import KIND as SILENCE
 from app.source_silence import announce_silence
 from app.tool_entries import REVIEW, announce_review
@@ -73,8 +77,11 @@ class Worker:
         given = settings.database_url
         self._dsn = listen_dsn or (given.get_secret_value() if given else None)
         self._store = EvidenceStore(settings.data_dir / "evidence")
+        vault, keeping = vault_of(settings), Keeping(self._store, settings)
+        lookups = Lookups(vault, Dialler(settings.webhook_networks), keeping)
         self._kinds: dict[str, Work] = {
             DEADLINE: announce_deadlines,
+            FETCH: lookups.work,
             REEVALUATE: reevaluate,
             RETENTION: forget_deliveries,
             REVIEW: announce_review,
@@ -83,7 +90,7 @@ class Worker:
             SWEEP: lambda database, claim: sweep_claimed(database, claim, self._store),
             **(kinds or {}),
         }
-        self.courier = Courier(database, settings, vault_of(settings), clock=clock)
+        self.courier = Courier(database, settings, vault, clock=clock)
         self.sequencer = Sequencer(database)
         self._wake = asyncio.Event()
         self._stopping = False

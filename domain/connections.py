@@ -26,6 +26,7 @@ CREDENTIAL_MAX = 4_000  # characters
 
 Kind = Literal["done", "retry", "gone", "refused"]
 Text = Annotated[str, Field(min_length=1, max_length=1_000)]
+Member = Annotated[str, Field(pattern=r"^[a-z][A-Za-z0-9_]{0,40}$")]  # what is fetched may keep the names it has there
 Label = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
@@ -41,9 +42,13 @@ class CredentialText(_Model):
 
 
 class TokenText(_Model):
-    """A token that is asked for with a form (OAuth2 client credentials, RFC 6749 4.4)."""
+    """A token that is asked for with a form (OAuth2 client credentials, RFC 6749 4.4).
+
+    `host` is where, where that is not the system itself.
+    """
 
     path: Text
+    host: Text | None = None
     query: dict[str, Any] = {}
     form: dict[str, Any]
 
@@ -79,7 +84,7 @@ class OperationText(_Model):
     requests: Annotated[list[RequestText], Field(min_length=1, max_length=3)]
     each: Text | None = None
     where: Text | None = None
-    answer: dict[Label, Text] = {}
+    answer: dict[Member, Text] = {}
     gone: list[int] = []
     retry: list[int] = []
 
@@ -148,6 +153,7 @@ class Token(Struct, frozen=True):
     path: Address
     query: Written
     form: Written
+    host: Expression | None = None
 
 
 class Auth(Struct, frozen=True, kw_only=True):
@@ -230,7 +236,8 @@ def _auth(text: AuthText) -> Auth:
     token = None
     if text.token is not None:
         given = text.token
-        token = Token(Address(given.path, names), Written(given.query, names), Written(given.form, names))
+        host = None if given.host is None else compiled(given.host, names)
+        token = Token(Address(given.path, names), Written(given.query, names), Written(given.form, names), host)
     return Auth(
         title=text.title,
         credentials=dict(text.credentials),

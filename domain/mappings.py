@@ -6,7 +6,7 @@ business of `domain/source_events.py`. What a delivery does not say stays None, 
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,13 +82,22 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
     met: MetRule | None = None  # the rule of the source that it met, where it may open an incident
 
 
+class Lookup(Struct, frozen=True):
+    """Something that an event only names: the operation that fetches it, and the id of the thing."""
+
+    operation: str
+    id: str
+
+
 class Delivery(Struct, frozen=True, kw_only=True):
     """What one delivery tells. `delivery_id` is the sender's own name of it, None where it has none; `faults` are the
-    expressions of the source's mapping that failed on it, each a JSON pointer and a reason."""
+    expressions of the source's mapping that failed on it, each a JSON pointer and a reason. `lookups` says for each
+    event what could be fetched."""
 
     events: list[SourceEvent]
     delivery_id: str | None
     faults: list[str]
+    lookups: list[Lookup | None] = []
 
     @property
     def positions(self) -> dict[str, int]:
@@ -101,12 +110,17 @@ class Delivery(Struct, frozen=True, kw_only=True):
         return {name: position for name, position in newest.items() if position is not None}
 
 
-def read_delivery(system: System, received: Received) -> Delivery:
-    """The events of a delivery, one unless the system sends several at once. Raises Unmappable."""
+def read_delivery(system: System, received: Received, fetched: Sequence[Mapping[str, Any]] | None = None) -> Delivery:
+    """The events of a delivery, one unless the system sends several at once. `fetched` is what is laid over each.
+
+    Raises Unmappable.
+    """
     try:
         body = decode(received.body, received.headers.get("content-type", ""), system.decode)
     except Unreadable as error:
         raise Unmappable(str(error)) from None
+    if fetched and system.items is None and isinstance(body, dict):
+        body = {**body, **fetched[0]}
     variables: dict[str, Any] = {"body": body, "headers": received.headers, "query": received.query}
     faults: list[str] = []
     scope = Scope(variables)
@@ -120,16 +134,19 @@ def read_delivery(system: System, received: Received) -> Delivery:
         if len(found) > ITEMS_MAX:
             raise Unmappable(f"It holds more than {ITEMS_MAX} items.")
         items = found
-    events, delivery_id = [], None
-    for item in items:
+    events, delivery_id, lookups = [], None, []
+    for index, item in enumerate(items):
+        if fetched and isinstance(item, dict) and index < len(fetched):
+            item = {**item, **fetched[index]}
         if system.items is not None:
             scope = Scope({**variables, "item": item})
         values = _Values(system, scope, faults)
         events.append(_event(system, scope, values))
         delivery_id = delivery_id or values.line("delivery_id")
+        lookups.append(_lookup(system, scope, events[-1]) if fetched is None else None)
     if not events:
         raise Unmappable("It holds no items.")
-    return Delivery(events=events, delivery_id=delivery_id, faults=faults)
+    return Delivery(events=events, delivery_id=delivery_id, faults=faults, lookups=lookups)
 
 
 def handshake_answer(system: System, received: Received, *, is_proven: bool) -> str | None:
@@ -218,6 +235,19 @@ def _event(system: System, scope: Scope, values: "_Values") -> SourceEvent:
     if system.rules and event.action in DESCRIBING:
         return structs.replace(event, met=met_rule(system.rules, event, values.faults))
     return event
+
+
+def _lookup(system: System, scope: Scope, event: SourceEvent) -> Lookup | None:
+    """What has to be fetched to know what an event says."""
+    if event.external_id is None or event.action not in DESCRIBING:
+        return None
+    for one in system.fetch:
+        try:
+            if one.when.holds(scope):
+                return Lookup(one.operation, event.external_id)
+        except EvaluationFailed:
+            continue
+    return None
 
 
 def _decided(system: System, scope: Scope, faults: list[str]) -> EventReader:

@@ -123,6 +123,16 @@ class HandshakeText(_Model):
     unsigned: bool = False
 
 
+class FetchText(_Model):
+    """What is fetched over the connection of the source when `when` holds: an operation of `data/connections/`.
+
+    What it answers is laid over the item, or over the body where there is one thing: a list as `fetched`.
+    """
+
+    when: Text
+    operation: Text
+
+
 class GuideText(_Model):
     """How somebody connects the system: what it is, what the secret is, which events to choose, what to click.
 
@@ -157,6 +167,7 @@ class SystemText(_Model):
     events: Annotated[list[EventText], Field(min_length=1, max_length=EVENTS_MAX)]
     fields: dict[FieldName, AnyField]
     attachments: AttachmentsText | None = None
+    fetch: list[FetchText] = []
     guide: GuideText | None = None
 
 
@@ -197,6 +208,13 @@ class HandshakeReader(Struct, frozen=True):
     unsigned: bool
 
 
+class FetchReader(Struct, frozen=True):
+    """A compiled rule of what is fetched."""
+
+    when: Reader
+    operation: str
+
+
 class System(Struct, frozen=True, kw_only=True):
     """A system, or a system with the mapping of one source over it: compiled and ready to read deliveries."""
 
@@ -212,6 +230,7 @@ class System(Struct, frozen=True, kw_only=True):
     fields: dict[str, FieldReader]
     rules: tuple[Rule, ...]
     files: FilesReader | None
+    fetch: tuple[FetchReader, ...]
     kept_headers: frozenset[str]  # those that the mapping refers to, and so needs when it is tried again
     kept_query: frozenset[str]
 
@@ -288,6 +307,7 @@ def compile_system(text: SystemText, mapping: MappingText) -> System:
         fields={field.name: field for field in fields},
         rules=compiled_rules(mapping.rules),
         files=compiled_files(mapping.attachments or text.attachments, is_shipped=mapping.attachments is None),
+        fetch=tuple(FetchReader(Reader(one.when, is_shipped=True), one.operation) for one in text.fetch),
         kept_headers=frozenset("".join(names).lower() for root, *names in referred if root == "headers"),
         kept_query=frozenset("".join(names) for root, *names in referred if root == "query"),
     )

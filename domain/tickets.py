@@ -99,6 +99,8 @@ def check_mode(mode: TicketMode, system: ConnectionSystem) -> None:
     faults: list[InputError] = []
     if mode.create_ticket is None and not mode.add_note and mode.set_status is None:
         faults.append(InputError("/ticket", "say what to do: create_ticket, add_note or set_status"))
+    if "add_note" not in system.operations:
+        faults.append(InputError("/ticket", f"{system.title} is only read; it has no tickets to write to"))
     if mode.create_ticket is not None:
         faults += _word_faults("/ticket/create_ticket/map", mode.create_ticket.map, system, is_whole=True)
         for client_id, words in mode.create_ticket.clients.items():

@@ -60,7 +60,8 @@ class LimitsIn(In):
 
 class SourceIn(In):
     """A new source. `secret` is what the sender signs with, or the token it sends; without one the address alone is the
-    credential. `instance` tells several instances of one system apart and is the source's id unless said otherwise."""
+    credential. `instance` tells several instances of one system apart and is the source's id unless said otherwise.
+    Over the connection, one to the same system, is fetched what a delivery only names."""
 
     name: Name
     system: Word
@@ -72,6 +73,7 @@ class SourceIn(In):
     default_client_id: UUID | None = None
     client_map: ClientMap | None = None
     limits: LimitsIn | None = None
+    connection_id: UUID | None = None
 
 
 class SourceEdit(In):
@@ -84,6 +86,7 @@ class SourceEdit(In):
     default_client_id: UUID | None = None
     client_map: ClientMap | None = None
     limits: LimitsIn | None = None
+    connection_id: UUID | None = None
     status: Literal["active", "paused", "disabled"] = "active"
 
 
@@ -114,6 +117,7 @@ class Source(Out):
     default_client_id: UUID | None
     client_map: JsonObject
     limits: JsonObject
+    connection_id: UUID | None
     status: str
     silent_since: datetime | None
     created_by: UUID | None

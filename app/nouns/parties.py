@@ -96,6 +96,7 @@ declare(
         table="sources",
         fields=plain(
             "id version name system instance mapping defaults default_client_id client_map limits status created_by"
+            " connection_id"
         )
         | instants("created_at updated_at previous_secret_until silent_since")
         | {"has_secret": Field("({t}.secret is not null)"), "scheme": Field("{t}.scheme")},

@@ -18,6 +18,7 @@ class Source(SQLModel, table=True):
     __table_args__ = (
         of_tenant(),
         belongs_to("clients", "default_client_id"),
+        belongs_to("connections", "connection_id"),
         unique("sources_token_hash", "token_hash"),
         one_of("status", "active", "paused", "disabled"),
     )
@@ -43,6 +44,7 @@ class Source(SQLModel, table=True):
     created_at: datetime = columns.now()
     updated_at: datetime = columns.now()
     silent_since: datetime | None
+    connection_id: UUID | None  # over which what a delivery only names is fetched
 
 
 class HookDelivery(SQLModel, table=True):

@@ -70,7 +70,9 @@ class ConnectWise(Desk):
         return self._shown(ticket)
 
     async def notes(self, request: Request, given: Any) -> Any:
-        return [self._note(one) for one in reversed(self.find(request.path_params["id"]).notes)]
+        notes = self.find(request.path_params["id"]).notes
+        is_newest_first = request.query_params.get("orderBy") == "id desc"
+        return [self._note(one) for one in (reversed(notes) if is_newest_first else notes)]
 
     async def add_note(self, request: Request, given: Any) -> Any:
         ticket = self.find(request.path_params["id"])
