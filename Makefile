@@ -90,8 +90,9 @@ openapi: setup ## Write openapi/* and docs/systems/*; the diff is the review of 
 bench: setup ## The benchmark table: ratios to a floor measured in the same run
 	$(BIN)/python -m bench
 
-soak: setup ## Faults under load; MINUTES=10
+soak: setup ## Faults under load, then servers killed while receivers fail; MINUTES=10
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m bench.telling --minutes $(or $(MINUTES),10)
 
 clean: ## Remove the virtual environment and caches; data folders stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 from uuid import UUID
 
+from app.database import DatabaseAway
+
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
@@ -54,11 +56,13 @@ class Gathering(Generic[Item, Found]):
         try:
             results = await self._work(tenant_id, [item for item, _ in some])
         except Exception as error:
-            if len(some) > 1:  # one that cannot be done must not keep the others from it
-                for one in some:
+            if len(some) > 1 and not isinstance(error, DatabaseAway):
+                for one in some:  # one that cannot be done must not keep the others from it
                     await self._do(tenant_id, [one])
-            elif not some[0][1].done():
-                some[0][1].set_exception(error)
+                return
+            for _, found in some:
+                if not found.done():
+                    found.set_exception(error)
             return
         for (_, found), result in zip(some, results, strict=True):
             if not found.done():  # its caller may be gone

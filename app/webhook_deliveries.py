@@ -183,25 +183,28 @@ async def record_outcomes(
     None: the lane has no more, or waits for its next attempt, or was given back, or another worker holds it by now.
     With `disabled_because` the endpoint is disabled, a moment later.
     """
-    leases = [one.outcome.again_at or (now if one.is_last else now + LEASE) for one in told]
 
-    async def work(db: Db) -> tuple[list[int], dict[int, Delivery | None]]:
+    async def work(db: Db) -> tuple[dict[int, Lane], dict[int, Delivery | None]]:
         await _note_health(db, told, now)
-        held = await _record(db, told)
-        await db.each(_MOVE, [(*told[place].lane.place, leases[place]) for place in held])
-        going = [place for place in held if told[place].outcome.again_at is None]
-        lanes = [structs.replace(told[place].lane, lease=leases[place]) for place in going]
-        following = await _next(db, lanes, base_url)
-        return held, dict(zip(going, following, strict=True))
+        # What is due is what the later of two clocks says. By one that lags, a wait would be over before it began.
+        behind = max(await db.value("SELECT now()") - now, timedelta(0))
+        lanes = {}
+        for place in await _record(db, told, behind):
+            one = told[place]
+            lease = (one.outcome.again_at or (now if one.is_last else now + LEASE)) + behind
+            lanes[place] = structs.replace(one.lane, lease=lease)
+        await db.each(_MOVE, [(*told[place].lane.place, lane.lease) for place, lane in lanes.items()])
+        going = {place: lane for place, lane in lanes.items() if told[place].outcome.again_at is None}
+        return lanes, dict(zip(going, await _next(db, list(going.values()), base_url), strict=True))
 
     held, following = await database.run(tenant_id, work)
-    for place in held:
-        told[place].lane.lease = leases[place]
+    for place, lane in held.items():
+        told[place].lane.lease = lane.lease
     for one in told:
         if one.outcome.disabled_because is not None:
             await _disable(database, one.lane, one.outcome.disabled_because, now)
     if len(told) > 1:
-        for place in set(range(len(told))).difference(held):
+        for place in set(range(len(told))) - held.keys():
             (following[place],) = await record_outcomes(database, tenant_id, [told[place]], now, base_url)
     return [None if one.is_last else following.get(place) for place, one in enumerate(told)]
 
@@ -217,7 +220,7 @@ async def _next(db: Db, lanes: Sequence[Lane], base_url: str) -> list[Delivery |
     return found
 
 
-async def _record(db: Db, told: Sequence[Told]) -> list[int]:
+async def _record(db: Db, told: Sequence[Told], behind: timedelta) -> list[int]:
     """Write the outcomes; the places of those whose lanes are held still, and by this transaction now."""
     values = [
         (
@@ -226,7 +229,7 @@ async def _record(db: Db, told: Sequence[Told]) -> list[int]:
             one.delivery.attempts,
             one.outcome.status,
             one.outcome.at,
-            one.outcome.again_at,
+            None if one.outcome.again_at is None else one.outcome.again_at + behind,
             one.outcome.duration_ms,
             one.outcome.response_status,
             one.outcome.response_excerpt,

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from app.postgres import SUPERUSER, EmbeddedPostgres
+from app.serving import DATABASE_NAME
 from bench import services
 from bench.machine import ROOT
 
@@ -23,8 +25,10 @@ HEAL_SECONDS = 10.0
 class Site:
     """Processes on one data folder. The first one that starts runs the embedded database; another takes it over."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        """`settings`: of every process, beside those that a measurement needs."""
         self.folder = folder
+        self.settings = settings or {}
         self.data_dir = folder / "data"
         self.processes: list[services.Process] = []
         self._started = 0
@@ -33,7 +37,7 @@ class Site:
         """One more process, ready to serve."""
         self._started += 1
         log = self.folder / f"server-{self._started}.log"
-        process = services.holdfast(self.data_dir, log, port=port)
+        process = services.holdfast(self.data_dir, log, port=port, settings=self.settings)
         self.processes.append(process)
         await process.ready()
         return process
@@ -60,6 +64,12 @@ class Site:
     def postmaster(self) -> int:
         """The process id of the database's first process."""
         return int((self.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    @property
+    def superuser_dsn(self) -> str:
+        """The database as its superuser, who looks past all walls."""
+        server = EmbeddedPostgres(self.data_dir)
+        return server.dsn(SUPERUSER, server.password_of(SUPERUSER), DATABASE_NAME)
 
     @property
     def key(self) -> str:
