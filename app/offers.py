@@ -47,7 +47,7 @@ def show_offers(text: str, roles: frozenset[str], person_id: UUID | None, tellin
     return "".join(parts)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)  # about 2 kB each
 def _shown(stored: str, roles: frozenset[str], person_id: UUID | None, members: tuple[str, ...] | None) -> str:
     kind = "person" if person_id is not None else "service_account"
     actor = Actor(kind=kind, id=person_id or SYSTEM_ID, roles=roles)  # type: ignore[arg-type]

@@ -122,7 +122,7 @@ async def lock_record(db: Db, ref: UUID | str) -> Stored:
     )
 
 
-KEPT_AT_MOST = 512  # records; about 30 kB each
+KEPT_AT_MOST = 192  # records; about 40 kB each, and people work on a handful at once
 _kept: OrderedDict[tuple[UUID, UUID], tuple[str, bytes]] = OrderedDict()
 
 

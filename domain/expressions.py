@@ -7,7 +7,7 @@ handing a whole map to the evaluator costs about 5 us per value in it, a single 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, Literal
 
 import cel
@@ -209,7 +209,8 @@ class Scope:
         return context
 
     def _create(self) -> cel.Context:
-        functions = {**FUNCTIONS, "get_": self._get}
+        # The collector cannot look into a context: one that led back to its scope would keep both for ever.
+        functions: dict[str, Callable[..., Any]] = {**FUNCTIONS, "get_": partial(_get, self._gets, self.variables)}
         if self._functions is not None:
             functions |= {name: _quiet(function) for name, function in self._functions.items()}
         return cel.Context({}, functions)
@@ -233,14 +234,15 @@ class Scope:
         if isinstance(value, Mapping):
             raise EvaluationFailed(f"{need.root!r}: exists and all work on lists, this is a map")
 
-    def _get(self, variable: str, default: Any) -> Any:
-        """The value at the static path behind `variable`, or `default` when it is absent or null. Never raises."""
-        try:
-            root, path = self._gets[variable]
-            value = find(self.variables.get(root, MISSING), path, LIST_MAX)
-            return default if value is MISSING or value is None else plain(value, LIST_MAX)
-        except Exception:
-            return default
+
+def _get(gets: Mapping[str, tuple[str, Path]], variables: Mapping[str, Any], variable: str, default: Any) -> Any:
+    """The value at the static path behind `variable`, or `default` when it is absent or null. Never raises."""
+    try:
+        root, path = gets[variable]
+        value = find(variables.get(root, MISSING), path, LIST_MAX)
+        return default if value is MISSING or value is None else plain(value, LIST_MAX)
+    except Exception:
+        return default
 
 
 @lru_cache(maxsize=CACHED_MAX)

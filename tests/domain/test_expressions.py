@@ -1,9 +1,11 @@
 """Expressions: three-valued logic, the bounds on what may be saved, paths, and our own functions."""
 
 import ast
+import gc
 import itertools
 import re
 import time
+import weakref
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -316,3 +318,18 @@ def test_text_out_of_the_languages_own_marks_is_compiled_or_refused(text: str) -
         compile_expression(text).evaluate(Scope({"a": {"b": [1]}, "b": "x"}, {"x"}))
     except (InvalidExpression, EvaluationFailed):
         pass
+
+
+def test_a_scope_goes_when_nobody_holds_it() -> None:
+    """The evaluator's context is out of the collector's sight: it must not lead back to what holds it."""
+
+    class Held(dict[str, Any]):
+        """A mapping that can be watched."""
+
+    known = Held(step={"outcome": "yes"})
+    scope = Scope(known)
+    assert compile_expression('get(step, "outcome", "no") == "yes" && step.outcome != "no"').holds(scope) is True
+    gone = weakref.ref(known)
+    del known, scope
+    gc.collect()
+    assert gone() is None
