@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app.database import Db
 from app.sources import Source
-from domain.mappings import DESCRIBING, SourceEvent, Unmappable, read_delivery, received_again
+from domain.mappings import SourceEvent, Unmappable, describes, read_delivery, received_again
 from domain.systems import System
 
 WAITING_MAX = 50  # for one thing; what came first counts
@@ -46,6 +46,6 @@ async def settle_waiting(db: Db, waiting: Waiting, result: str, because: str, in
     """Note what a delivery that waited has done."""
     event, places = waiting.event, {}
     if result != "ignored" and event.position is not None and event.action != "comment":
-        places = {":position": event.position} | ({":described": event.position} if event.action in DESCRIBING else {})
+        places = {":position": event.position} | ({":described": event.position} if describes(event) else {})
     told = orjson.dumps(places).decode()
     await db.execute(_SETTLE, db.tenant_id, waiting.delivery_id, result, because, incident_id, told)

@@ -23,10 +23,13 @@ from bench.journal import Journal
 from bench.machine import memory_bytes
 from bench.races import race_for_a_key, race_for_steps
 from bench.site import HEAL_SECONDS, Site
+from bench.tickets import storm_of_tickets
 
 CLIENTS = 6  # per process
 REST_SECONDS = 0.5  # of a client between two wishes: each of them is looked at again at the end
 ROUNDS = 500
+TICKETS = 200
+UPDATES = 5  # of each ticket, after it was added
 PAUSE_SECONDS = (2.0, 6.0)  # between a recovery and the next fault
 FROZEN_SECONDS = 3.0
 WARM_SECONDS = 60.0
@@ -58,6 +61,7 @@ class Soak:
         async with self._load():
             await self._inject(time.monotonic() + self.minutes * 30)
         await self._races()
+        await self._storm()
         await self._steady(time.monotonic() + self.minutes * 30)
         await self._verify()
         return self.faults
@@ -138,6 +142,13 @@ class Soak:
             self.faults += races.faults
             self.faults += await race_for_a_key((one, two), 50)
         self.say(f"{races.rounds} rounds of races over both")
+
+    async def _storm(self) -> None:
+        first, second = self.site.running()
+        async with self.site.client(first) as one, self.site.client(second) as two:
+            storm = await storm_of_tickets((one, two), TICKETS, UPDATES, self.random.randrange(2**31))
+        self.faults += storm.faults[:20]
+        self.say(f"{storm.deliveries} deliveries of {TICKETS} tickets, shuffled, in {storm.seconds:.1f} s")
 
     async def _steady(self, ends_at: float) -> None:
         """Load without faults: memory may not grow, once everything has been seen."""

@@ -82,6 +82,11 @@ class SourceEvent(Struct, frozen=True, kw_only=True):
     met: MetRule | None = None  # the rule of the source that it met, where it may open an incident
 
 
+def describes(event: SourceEvent) -> bool:
+    """Whether it says how the thing stands: an end that tells its title does too, one that only ends does not."""
+    return event.action in DESCRIBING or (event.action == "close" and event.title is not None)
+
+
 class Lookup(Struct, frozen=True):
     """Something that an event only names: the operation that fetches it, and the id of the thing."""
 
@@ -104,7 +109,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
         """The newest position among its events, and that among those that describe the thing. A note has its own time
         and says nothing of the order of states."""
         states = [one for one in self.events if one.action != "comment" and one.position is not None]
-        described = [one.position for one in states if one.action in DESCRIBING and one.position is not None]
+        described = [one.position for one in states if describes(one) and one.position is not None]
         found = [one.position for one in states if one.position is not None]
         newest = {"position": max(found, default=None), "described": max(described, default=None)}
         return {name: position for name, position in newest.items() if position is not None}

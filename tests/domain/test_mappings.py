@@ -325,3 +325,12 @@ def test_no_mutated_body_breaks_the_reading_of_a_system(name: str) -> None:
         readable += 1
         assert all(len(event.title or "") <= 200 and len(event.summary or "") <= 20_000 for event in events)
     assert readable
+
+
+@pytest.mark.parametrize(("title", "described"), [("It leaks no more", True), (None, False)])
+def test_an_end_says_how_a_thing_stands_only_with_its_title(title: str | None, described: bool) -> None:
+    body = {"event_action": "resolve", "dedup_key": "k", "title": title, "occurred_at": "2026-11-20T09:00:00Z"}
+    raw = json.dumps(body).encode()
+    read = read_delivery(system_of("generic"), Received(body=raw, headers={}))
+    assert ("described" in read.positions) is described
+    assert "position" in read.positions

@@ -15,6 +15,7 @@ from bench.journal import Journal
 from bench.races import race_for_a_key, race_for_steps
 from bench.services import Process
 from bench.site import HEAL_SECONDS, Site
+from bench.tickets import storm_of_tickets
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -97,4 +98,15 @@ async def test_races_over_two_processes_have_one_winner(site: Site) -> None:
         races = await race_for_steps((one, two), ROUNDS)
         assert (races.faults, races.rounds) == ([], ROUNDS)
         assert await race_for_a_key((one, two), 50) == []
+    assert await site.check() == []
+
+
+async def test_shuffled_and_repeated_tickets_over_two_processes_end_as_in_order(site: Site) -> None:
+    """The whole of it, 200 tickets, is part of `make soak`."""
+    first, second = site.running()
+    async with site.client(first) as one, site.client(second) as two:
+        storm = await storm_of_tickets((one, two), 25, 5, seed=11)
+    assert storm.faults == []
+    assert set(storm.statuses) == {202}
+    assert storm.deliveries > 25 * 6
     assert await site.check() == []
