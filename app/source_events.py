@@ -24,6 +24,7 @@ from domain.source_events import (
     report_of,
 )
 from domain.systems import System
+from domain.ticket_notes import is_own_note, number_in
 
 NOT_KNOWN = "No incident is known under this id; a later report still opens one, and then this counts."
 NEWER = "Something newer has been told already."
@@ -141,8 +142,7 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     wanted = source.limits.get("sender")
     if wanted is not None and event.sender != wanted:
         return Outcome("ignored", "It comes from another organisation than the one this source is for.")
-    own = (source.account, *(source.limits.get("own_authors") or ()))
-    if event.author is not None and event.author in own:
+    if _is_own(source, event):
         return Outcome("ignored", "It is our own doing, which comes back.")
     if event.external_id is None and event.action != "open":
         return Outcome("ignored", "It does not say what it is about.")
@@ -152,6 +152,8 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         found = await find_by_reference(db, source.system, source.instance, event.external_id)
         if found is None and (event.action != "update" or not (event.title or event.summary)):
             return Outcome("ignored", NOT_KNOWN, waiting_for=event.external_id)
+    if found is None and source.own_accounts is not None:
+        found = await _opened_for(db, event)
     if found is None:
         try:
             return await _count_or_open(db, doing, event)
@@ -160,6 +162,23 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
                 raise  # the race was lost at the unique key, and the transaction with it
             found = UUID(str(taken.current["id"]))
     return await _change(db, doing, event, found)
+
+
+def _is_own(source: Source, event: SourceEvent) -> bool:
+    """Whether this is what we did there ourselves, or what we wrote."""
+    own = (*(source.limits.get("own_authors") or ()), *(source.own_accounts or ()))
+    return (event.author is not None and event.author != "" and event.author in own) or is_own_note(event.comment)
+
+
+async def _opened_for(db: Db, event: SourceEvent) -> UUID | None:
+    """The incident that a ticket was opened for, told by its title: it may come back before it is known here."""
+    number = number_in(event.title)
+    if number is None:
+        return None
+    found: UUID | None = await db.value(
+        "SELECT id FROM incidents WHERE tenant_id = $1 AND number = $2", db.tenant_id, number
+    )
+    return found
 
 
 async def _count_or_open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:

@@ -42,9 +42,10 @@ _FIND = """
 SELECT s.id, s.system, s.instance, s.secret, s.scheme::text AS scheme, s.mapping::text AS mapping,
        CASE WHEN s.previous_secret_until > now() THEN s.previous_secret END AS previous_secret,
        s.defaults::text AS defaults, s.default_client_id, s.client_map::text AS client_map, s.limits::text AS limits,
-       s.connection_id,
-       (SELECT c.account FROM connections c WHERE c.tenant_id = $1 AND c.id = s.connection_id) AS account,
-       s.status, a.id AS account_id, a.name AS account_name, a.active
+       s.connection_id, s.status, a.id AS account_id, a.name AS account_name, a.active,
+       (SELECT array_agg(coalesce(c.account, '')) FROM connections c WHERE c.tenant_id = s.tenant_id
+        AND (c.id = s.connection_id OR c.system = s.system AND c.instance = s.instance)
+        AND c.status = 'active') AS own_accounts
 FROM sources s JOIN service_accounts a ON a.tenant_id = s.tenant_id AND a.source_id = s.id
 WHERE s.tenant_id = $1 AND {where} ORDER BY a.id LIMIT 1
 """
@@ -69,9 +70,9 @@ class Source(Struct, frozen=True, kw_only=True):
     client_map: dict[str, str]
     limits: dict[str, Any]
     connection_id: UUID | None = None
-    account: str | None = None
     status: str
     principal: Principal
+    own_accounts: tuple[str, ...] | None  # under which we write there; None where we do not
 
 
 async def find_source(db: Db, claim: Claim, vault: Vault) -> Source | None:
@@ -125,9 +126,9 @@ def _source(db: Db, row: Mapping[str, Any], vault: Vault | None) -> Source:
         client_map=orjson.loads(row["client_map"]),
         limits=orjson.loads(row["limits"]),
         connection_id=row["connection_id"],
-        account=row["account"],
         status=row["status"],
         principal=principal,
+        own_accounts=None if row["own_accounts"] is None else tuple(row["own_accounts"]),
     )
 
 

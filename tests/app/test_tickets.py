@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
+import orjson
 import pytest
 
 from app.courier import Courier
@@ -17,6 +20,7 @@ from app.secrets import vault_of
 from app.settings import Settings
 from tests.conftest import serving
 from tests.people import report
+from tests.receiver import receiving
 from tests.stand_ins.autotask import Autotask
 from tests.stand_ins.connectwise import ConnectWise
 from tests.stand_ins.desk import Desk, Ticket
@@ -29,6 +33,7 @@ from tests.stand_ins.zendesk import Zendesk
 DESKS: list[type[Desk]] = [ConnectWise, HaloPsa, Jira, ServiceNow, Autotask, Zendesk, Freshservice]
 EVERY = pytest.mark.parametrize("desk", DESKS, indirect=True, ids=lambda one: one.system)
 ONE = pytest.mark.parametrize("desk", [ConnectWise], indirect=True, ids=lambda one: one.system)
+CALLBACKS = Path(__file__).resolve().parents[1] / "payloads" / "connectwise.json"
 Winding = Callable[..., Courier]
 
 
@@ -245,3 +250,228 @@ async def test_a_courier_that_dies_after_opening_a_ticket_leaves_one_ticket(
     assert only_ticket(desk) is ticket
     (reference,) = await references(http, incident)
     assert desk.tickets[reference["id"]] is ticket
+
+
+async def source_of(http: httpx.AsyncClient, desk: Desk, **members: Any) -> tuple[dict[str, Any], str]:
+    """A source of the desk's system, and the path of its address."""
+    made = await http.post("/v1/sources", json={"name": "Desk", "system": desk.system, **members})
+    assert made.status_code == 201, made.text
+    return made.json(), "/hooks/" + made.json()["hook_url"].rpartition("/")[2]
+
+
+def callback(case: str, **changes: Any) -> dict[str, Any]:
+    """A recorded callback of ConnectWise, with the record inside it changed."""
+    found = next(one for one in orjson.loads(CALLBACKS.read_bytes()) if one["case"] == case)
+    body = orjson.loads(found["raw_body"])
+    record = orjson.loads(body["Entity"])
+    member = changes.pop("MemberId", body["MemberId"])
+    record |= changes
+    told = {"MessageId": str(uuid4()), "MemberId": member, "ID": record["id"], "Entity": orjson.dumps(record).decode()}
+    return {**body, **told}
+
+
+@ONE
+async def test_an_incident_that_came_from_a_ticket_stays_with_it(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    source, hook = await source_of(http, desk)
+    theirs = desk.add({"summary": "Staff pasted a contract", "status": {"name": "New"}})
+    opened = (await http.post(hook, json=callback("opened", id=theirs.id, MemberId="jamie"))).json()
+    assert opened["result"] == "created"
+    connection = await connect(http, desk, instance=source["instance"])
+    endpoint = await add(http, connection, desk, add_note=["note.added"])
+    incident = {"id": opened["incident"]["id"], "number": opened["incident"]["number"]}
+    await move(http, incident, "declare", playbook="data-leakage")
+    await courier().work_for(tenant.tenant_id)
+    assert only_ticket(desk) is theirs
+    (first,) = theirs.notes
+    assert first.text.startswith(f"[Holdfast {incident['number']}] incident declared")
+    assert desk.status(theirs) == desk.open_status
+    assert len(await references(http, incident)) == 1
+    # What the ticket tells us is not told to the ticket.
+    told = callback("updated", id=theirs.id, MemberId="jamie", summary="Staff pasted two contracts")
+    assert (await http.post(hook, json=told)).json()["result"] in ("noted", "updated")
+    await courier().work_for(tenant.tenant_id)
+    assert len(theirs.notes) == 1
+    assert [one["status"] for one in await deliveries(http, endpoint)][-1] == "withheld"
+
+
+@ONE
+async def test_what_we_did_comes_back_and_changes_nothing(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    await add(http, connection, desk)
+    _, hook = await source_of(http, desk, instance=connection["instance"])
+    incident = await declared(http)
+    await courier().work_for(tenant.tenant_id)
+    ticket = only_ticket(desk)
+    read = (await http.get(f"/v1/connections/{connection['id']}")).json()
+    assert read["account"] == ConnectWise.account
+    before = (await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})).json()["items"]
+    for case in ("opened", "updated", "closed"):
+        body = callback(case, id=ticket.id, summary=desk.title(ticket), MemberId=ConnectWise.account)
+        answer = (await http.post(hook, json=body)).json()
+        assert (answer["result"], answer["because"]) == ("ignored", "It is our own doing, which comes back.")
+    await note(http, incident)
+    await courier().work_for(tenant.tenant_id)
+    second = await http.post("/v1/sources", json={"name": "Mail", "system": "generic"})
+    mail = "/hooks/" + second.json()["hook_url"].rpartition("/")[2]
+    known = {"system": "generic", "instance": second.json()["instance"], "id": "mail-1"}
+    await http.post(f"/v1/incidents/{incident['id']}/external-references", json=known)
+    told = {"event_action": "note", "dedup_key": "mail-1", "note": f"<p>{ticket.notes[-1].text}</p>"}
+    assert (await http.post(mail, json=told)).json()["result"] == "ignored"
+    quoted = {**told, "note": f"Jamie answers:\n{ticket.notes[-1].text}"}
+    assert (await http.post(mail, json=quoted)).json()["result"] == "noted"
+    after = (await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})).json()["items"]
+    assert [one["kind"] for one in after[len(before) :]] == [
+        "note.added",
+        "external_reference.added",
+        "note.added",
+    ]
+    assert (await http.get("/v1/incidents")).json()["items"][1:] == []
+
+
+@ONE
+async def test_a_ticket_that_comes_back_before_it_is_known_opens_no_second_incident(
+    http: httpx.AsyncClient, desk: Desk, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    _, hook = await source_of(http, desk, instance=connection["instance"])
+    incident = await declared(http)
+    body = callback("opened", id=99, summary=f"[{incident['number']}] AI incident: data-leakage", MemberId="somebody")
+    answer = (await http.post(hook, json=body)).json()
+    assert answer["result"] in ("noted", "updated")
+    assert answer["incident"]["number"] == incident["number"]
+    unknown = callback("opened", id=98, summary="[INC-999999] AI incident", MemberId="somebody")
+    assert (await http.post(hook, json=unknown)).json()["result"] == "created"
+
+
+@ONE
+async def test_each_client_has_its_own_words(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    names = [(await http.post("/v1/clients", json={"name": name})).json() for name in ("Acme", "Bolt")]
+    reference = {"system": desk.system, "instance": "-", "id": "BoltCorp"}
+    third = await http.post("/v1/clients", json={"name": "Corp", "external_references": [reference]})
+    wanted = {"map": {"board": "Help Desk"}, "clients": {names[1]["id"]: {"board": "Bolt", "company": "Bolt"}}}
+    wanted["clients"][names[0]["id"]] = {"company": "Acme"}
+    await add(http, await connect(http, desk), desk, create_ticket=wanted)
+    for client in (*names, third.json()):
+        await declared(http, client_ids=[client["id"]])
+    await courier().work_for(tenant.tenant_id)
+    made = sorted((one.fields["company"]["identifier"], one.fields["board"]["name"]) for one in desk.tickets.values())
+    assert made == [("Acme", "Help Desk"), ("Bolt", "Bolt"), ("BoltCorp", "Help Desk")]
+
+
+@ONE
+async def test_a_full_note_says_what_people_wrote(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    endpoint = await add(http, await connect(http, desk), desk)
+    await http.patch(f"/v1/webhook-endpoints/{endpoint['id']}", json={"payload": "full"})
+    incident = await declared(http, title="Contract in a chatbot", summary="Somebody pasted it.")
+    await note(http, incident, "The prompt was deleted.")
+    await courier().work_for(tenant.tenant_id)
+    ticket = only_ticket(desk)
+    assert desk.title(ticket) == f"[{incident['number']}] Contract in a chatbot"
+    assert "Somebody pasted it." in ticket.notes[0].text
+    assert "The prompt was deleted." in ticket.notes[1].text
+
+
+@ONE
+async def test_a_ticket_that_is_gone_is_replaced(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    await add(http, await connect(http, desk), desk)
+    incident = await declared(http)
+    await courier().work_for(tenant.tenant_id)
+    desk.tickets.clear()
+    await note(http, incident)
+    await courier().work_for(tenant.tenant_id)
+    assert len(only_ticket(desk).notes) == 2
+    assert len(await references(http, incident)) == 2
+
+
+@ONE
+async def test_the_reference_is_written_by_the_connection(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    await add(http, connection, desk)
+    incident = await declared(http)
+    await courier().work_for(tenant.tenant_id)
+    found = (await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})).json()["items"]
+    (event,) = [one for one in found if one["kind"] == "external_reference.added"]
+    assert event["actor"]["kind"] == "system"
+    async with receiving() as receiver:
+        board = {"name": "Board", "url": receiver.url, "event_types": ["external_reference.added"]}
+        assert (await http.post("/v1/webhook-endpoints", json=board)).status_code == 201
+        await declared(http)
+        await courier().work_for(tenant.tenant_id)
+        await courier().work_for(tenant.tenant_id)
+        (told,) = receiver.events
+    assert (told["origin"]["kind"], told["origin"]["connection_id"]) == ("connection", connection["id"])
+
+
+@ONE
+async def test_a_test_checks_the_connection_and_one_in_use_is_not_retired(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    endpoint = await add(http, connection, desk)
+    await http.post(f"/v1/webhook-endpoints/{endpoint['id']}/test")
+    await courier().work_for(tenant.tenant_id)
+    (told,) = await deliveries(http, endpoint)
+    assert (told["status"], told["response_excerpt"]) == ("delivered", "The connection works.")
+    refused = await http.post(f"/v1/connections/{connection['id']}/retire")
+    assert (refused.status_code, refused.json()["code"]) == (409, "connection-in-use")
+    await http.patch(f"/v1/webhook-endpoints/{endpoint['id']}", json={"status": "disabled"})
+    assert (await http.post(f"/v1/connections/{connection['id']}/retire")).status_code == 200
+
+
+@ONE
+@pytest.mark.parametrize(
+    ("members", "pointer"),
+    [
+        ({"url": "https://receiver.example"}, "/url"),
+        ({"event_types": ["*"]}, "/event_types"),
+        ({"format": "standard"}, "/ticket"),
+        ({"ticket": None}, "/ticket"),
+        ({"ticket": {"add_note": ["note"]}}, "/event_types/0"),
+        ({"ticket": {}}, "/ticket"),
+        ({"ticket": {"connection_id": str(uuid4()), "add_note": ["*"]}}, "/ticket/connection_id"),
+        ({"ticket": {"create_ticket": {"map": {"bord": "x"}}}}, "/ticket/create_ticket/map/bord"),
+        ({"ticket": {"create_ticket": {"clients": {str(uuid4()): {}}}}}, "/ticket/create_ticket/clients/"),
+        ({"ticket": {"add_note": ["*"], "on_closed_ticket": "reopen"}}, "/ticket/on_closed_ticket"),
+        ({"ticket": {"add_note": ["*"], "on_closed_ticket": "new_ticket"}}, "/ticket/on_closed_ticket"),
+        ({"ticket": {"set_status": {"status_map": {"asleep": "x"}}}}, "/ticket/set_status/status_map"),
+    ],
+)
+async def test_what_cannot_work_is_refused_with_a_reason(
+    http: httpx.AsyncClient, desk: Desk, members: dict[str, Any], pointer: str
+) -> None:
+    connection = await connect(http, desk)
+    ticket = {"connection_id": connection["id"], "add_note": ["note.added"]}
+    body = {"name": "Desk", "format": "ticket", "ticket": ticket, **members}
+    if members.get("ticket") is not None:
+        body["ticket"] = {"connection_id": connection["id"], **members["ticket"]}
+    answer = await http.post("/v1/webhook-endpoints", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"].startswith(pointer), answer.text
+
+
+@pytest.mark.parametrize("desk", [HaloPsa], indirect=True)
+async def test_a_token_is_kept_until_it_is_refused(
+    http: httpx.AsyncClient, desk: HaloPsa, courier: Winding, tenant: Any
+) -> None:
+    await add(http, await connect(http, desk), desk)
+    one, before = courier(), desk.tokens
+    await declared(http)
+    await one.work_for(tenant.tenant_id)
+    assert desk.tokens == before + 1
+    desk.tokens += 1  # which ends the token that is kept
+    await declared(http)
+    await one.work_for(tenant.tenant_id)
+    assert len(desk.tickets) == 2
+    assert desk.tokens == before + 3
