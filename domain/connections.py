@@ -111,6 +111,7 @@ class ConnectionSystemText(_Model):
     system: Label
     title: Text
     base_url: Text
+    guide: Annotated[list[Text], Field(min_length=1)]  # what to click there, in order
     auth: Annotated[list[AuthText], Field(min_length=1, max_length=4)]
     headers: dict[str, str] = {}
     map: dict[Label, MapText] = {}
@@ -177,6 +178,7 @@ class ConnectionSystem(Struct, frozen=True, kw_only=True):
     name: str
     title: str
     base_url: str
+    guide: tuple[str, ...]
     auth: tuple[Auth, ...]
     headers: dict[str, str]
     map: dict[str, MapText]
@@ -218,6 +220,7 @@ def compile_connection_system(text: ConnectionSystemText) -> ConnectionSystem:
         name=text.system,
         title=text.title,
         base_url=text.base_url,
+        guide=tuple(text.guide),
         auth=tuple(_auth(one) for one in text.auth),
         headers=text.headers,
         map=text.map,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import demo, keys, maintenance, service, sources, tenants
+from app.cli import connections, demo, keys, maintenance, service, sources, tenants
 from app.cli.running import Chosen
 
 commands = typer.Typer(
@@ -39,6 +39,7 @@ commands.command("export-schemas")(maintenance.export_schemas)
 commands.command("export-guides")(maintenance.export_guides)
 commands.add_typer(tenants.commands, name="tenants", help="Organisations using the service.")
 commands.add_typer(keys.commands, name="keys", help="API keys of a tenant.")
+commands.add_typer(connections.commands, name="connections", help="Systems that a tenant calls.")
 commands.add_typer(sources.commands, name="sources", help="Systems that send webhooks to a tenant.")
 
 

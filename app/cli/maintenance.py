@@ -95,13 +95,15 @@ def export_guides(
     check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
     folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("docs"),
 ) -> None:
-    """Write the guide of each system that sends webhooks, from its data file, and that of the settings."""
+    """Write the guide of each system that sends webhooks, from its data file, and those of tickets and settings."""
     from app.guides import guides
     from app.settings_guide import settings_guide
+    from app.ticket_guide import ticket_guide
 
     for name, wanted in guides().items():
         _write(folder / "systems" / name, wanted, check=check)
     _write(folder / "settings.md", settings_guide(), check=check)
+    _write(folder / "ticket-systems.md", ticket_guide(), check=check)
 
 
 def _write(path: Path, wanted: str, *, check: bool) -> None:

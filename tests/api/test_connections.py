@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from app.database import Database
+from app.rebuild import check_tenant
 from app.settings import Settings
 from tests.conftest import serving
 from tests.people import add_person
@@ -73,6 +74,7 @@ async def test_credentials_are_kept_sealed_and_never_shown(
     everything = shown + kept + "".join(one["data"] for one in told)
     assert "token" not in everything.replace("/token", "")
     assert [one["kind"] for one in kinds] == ["connection.created", "connection.rotated"]
+    assert (await check_tenant(database, tenant.tenant_id))["faults"] == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.app.rows import Row, columns, insert, populate, tables
 OF_INCIDENT = [table.name for table in tables() if "incident_id" in table.columns and table.name != "hook_deliveries"]
 HIDDEN = ["risks", "risk_revisions", "people", "service_accounts", "api_keys", "sources", "hook_deliveries"]
 HIDDEN += ["tools", "tool_assessments", "tool_decisions", "identity_providers", "identities"]
-HIDDEN += ["correlations", "unmapped_clients"]
+HIDDEN += ["correlations", "unmapped_clients", "connections"]
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -33,6 +36,7 @@ from tests.stand_ins.zendesk import Zendesk
 DESKS: list[type[Desk]] = [ConnectWise, HaloPsa, Jira, ServiceNow, Autotask, Zendesk, Freshservice]
 EVERY = pytest.mark.parametrize("desk", DESKS, indirect=True, ids=lambda one: one.system)
 ONE = pytest.mark.parametrize("desk", [ConnectWise], indirect=True, ids=lambda one: one.system)
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "tickets.md"
 CALLBACKS = Path(__file__).resolve().parents[1] / "payloads" / "connectwise.json"
 Winding = Callable[..., Courier]
 
@@ -475,3 +479,54 @@ async def test_a_token_is_kept_until_it_is_refused(
     await one.work_for(tenant.tenant_id)
     assert len(desk.tickets) == 2
     assert desk.tokens == before + 3
+
+
+@ONE
+async def test_the_examples_of_the_guide_work(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    text = GUIDE.read_text(encoding="utf-8")
+    (curl,), (written,) = (re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL) for kind in ("sh", "json"))
+    given = orjson.loads(curl.partition("-d '")[2].rpartition("'")[0])
+    made = await http.post("/v1/connections", json={**given, "base_url": desk.base_url})
+    assert made.status_code == 201, made.text
+    client = (await http.post("/v1/clients", json={"name": "Acme"})).json()
+    body = written.replace("CONNECTION", made.json()["id"]).replace("CLIENT", client["id"])
+    answer = await http.post("/v1/webhook-endpoints", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 201, answer.text
+    incident = await declared(http, client_ids=[client["id"]])
+    await courier().work_for(tenant.tenant_id)
+    ticket = only_ticket(desk)
+    assert ticket.fields["board"] == {"name": "Security"}
+    assert desk.title(ticket).startswith(f"[{incident['number']}]")
+
+
+@ONE
+async def test_the_command_line_lists_and_checks(
+    http: httpx.AsyncClient, desk: Desk, loopback: Settings, tenant: Any
+) -> None:
+    made = await connect(http, desk)
+    environment = {
+        **os.environ,
+        "DATABASE_URL": loopback.database_url.get_secret_value() if loopback.database_url else "",
+        "HOLDFAST_DATA_DIR": str(loopback.data_dir),
+        "HOLDFAST_WEBHOOK_NETWORKS": "127.0.0.0/8",
+        "HOLDFAST_MIGRATE": "off",
+    }
+
+    async def run(*words: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "app.cli", "connections", *words, env=environment, stdout=-1, stderr=-2
+        )
+        printed, _ = await process.communicate()
+        return process.returncode, printed.decode()
+
+    known = ("--tenant", str(tenant.tenant_id))
+    code, printed = await run("list", "--json", *known)
+    assert (code, [one["id"] for one in orjson.loads(printed)]) == (0, [made["id"]]), printed
+    code, printed = await run("check", made["id"], *known)
+    assert code == 0, printed
+    assert "v2026.1" in printed
+    desk.answers = [503]
+    code, printed = await run("check", made["id"], *known)
+    assert (code, "503" in printed) == (1, True), printed

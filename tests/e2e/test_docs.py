@@ -125,10 +125,12 @@ async def test_the_guide_of_a_system_opens_an_incident(guide: Path, server: str,
 
 def test_there_is_a_current_guide_for_every_system() -> None:
     from app.guides import guides
+    from app.ticket_guide import ticket_guide
 
     folder = ROOT / "docs" / "systems"
     written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert written == guides(), "run `make openapi`"
+    assert (ROOT / "docs" / "ticket-systems.md").read_text(encoding="utf-8") == ticket_guide(), "run `make openapi`"
     index = (ROOT / "docs" / "sending-alerts.md").read_text(encoding="utf-8")
     assert {name for name in written if f"(systems/{name})" not in index} == set()
 

@@ -1,0 +1,76 @@
+"""`holdfast connections`: the systems that are called."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from app.cli.running import fail, read_settings, run_on_database, say, table, tenant_of
+
+if TYPE_CHECKING:
+    from app.connections import Checked
+    from app.serving import Opened
+
+commands = typer.Typer(no_args_is_help=True)
+
+
+@commands.callback()
+def _connections() -> None:
+    """Systems that a tenant calls."""
+
+
+@commands.command("list")
+def list_all(
+    context: typer.Context,
+    tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+) -> None:
+    """List the connections of a tenant, with what the last check found."""
+
+    async def work(found: "Opened") -> list[dict[str, Any]]:
+        async with found.database.transaction(await tenant_of(found, tenant), read_only=True) as db:
+            rows = await db.fetch(
+                "SELECT id, name, system, base_url, status, last_checked_at, last_error FROM connections"
+                " ORDER BY created_at, id"
+            )
+        return [dict(row) for row in rows]
+
+    columns = ("id", "name", "system", "base_url", "status", "last_checked_at", "last_error")
+    table(run_on_database(read_settings(context), work), columns, as_json=as_json)
+
+
+@commands.command("check")
+def check_one(
+    context: typer.Context,
+    connection: Annotated[UUID, typer.Argument(help="Id of the connection.")],
+    tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+) -> None:
+    """Ask the system of a connection for something harmless; end with 1 when it cannot be asked."""
+    from app.connections import ask, find_connection, record_check
+    from app.dialling import Dialler
+    from app.secrets import vault_of
+    from domain.actors import SYSTEM
+    from domain.refusals import Refusal
+
+    settings = read_settings(context)
+
+    async def work(found: "Opened") -> "Checked | str":
+        tenant_id = await tenant_of(found, tenant)
+        try:
+            async with found.database.transaction(tenant_id, read_only=True) as db:
+                known = await find_connection(db, connection, vault_of(settings))
+        except Refusal as refusal:
+            return refusal.detail
+        checked = await ask(Dialler(settings.webhook_networks), known, datetime.now(UTC))
+        async with found.database.transaction(tenant_id) as db:
+            await record_check(db, SYSTEM, connection, checked)
+        return checked
+
+    checked = run_on_database(settings, work)
+    if isinstance(checked, str) or checked.error is not None:
+        fail(checked if isinstance(checked, str) else str(checked.error), 1)
+    else:
+        said = ["It works.", *(f"  {name}: {value}" for name, value in checked.seen.items())]
+        say({"ok": True, "seen": checked.seen}, as_json=as_json, lines=said)
