@@ -24,9 +24,14 @@ from domain.refusals import Conflict, InputError, Invalid, NotFound
 CONNECTIONS_MAX = 100  # of a tenant
 SEEN_MAX = 300  # characters of each value that a check shows
 
+# Where nobody named an instance, it is that of the source which names the connection.
 _FIND = """
-SELECT id, tenant_id, version, name, system, instance, base_url, credentials, status, account
-FROM connections WHERE tenant_id = $1 AND id = $2
+SELECT c.id, c.tenant_id, c.version, c.name, c.system, c.base_url, c.credentials, c.status, c.account,
+       CASE WHEN c.instance <> c.id::text THEN c.instance ELSE coalesce(
+           (SELECT s.instance FROM sources s WHERE s.tenant_id = c.tenant_id AND s.connection_id = c.id
+            AND s.system = c.system AND s.status <> 'disabled' ORDER BY s.created_at, s.id LIMIT 1), c.instance)
+       END AS instance
+FROM connections c WHERE c.tenant_id = $1 AND c.id = $2
 """
 _LOCK = """
 SELECT id, version, name, system, instance, base_url, status, account, last_error
@@ -34,7 +39,10 @@ FROM connections WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 
 
-_USED = "SELECT true FROM webhook_endpoints WHERE tenant_id = $1 AND connection_id = $2 AND status = 'active' LIMIT 1"
+_USED = """
+SELECT EXISTS (SELECT 1 FROM webhook_endpoints WHERE tenant_id = $1 AND connection_id = $2 AND status = 'active')
+    OR EXISTS (SELECT 1 FROM sources WHERE tenant_id = $1 AND connection_id = $2 AND status = 'active')
+"""
 
 
 class Checked(Struct, frozen=True, kw_only=True):
@@ -143,7 +151,7 @@ async def retire_connection(db: Db, principal: Principal, connection_id: UUID) -
     _require(principal)
     before = await _lock(db, connection_id)
     if await db.value(_USED, db.tenant_id, connection_id):
-        said = "Webhook endpoints write to tickets over it. Disable them, or give them another connection."
+        said = "Endpoints or sources use it. Disable them, or give them another connection."
         raise Conflict(said, code="connection-in-use")
     # What is not called any more needs no credentials.
     hidden = {"credentials": b""}

@@ -1,4 +1,4 @@
-"""The guide of the systems that tickets are written to, from their data files: what to click, what to paste."""
+"""The guide of the systems that can be called, from their data files: what to click, what to paste."""
 
 from collections.abc import Iterator
 
@@ -11,12 +11,12 @@ def ticket_guide() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "# Systems that tickets are written to"
+    yield "# Systems that can be called"
     yield ""
     yield "<!-- Generated from domain/data/connections by `holdfast export-guides`. -->"
     yield ""
-    yield "What to click in each, what to paste into a connection, and the words that its tickets take. How tickets are"
-    yield "written is told in [Writing to tickets](tickets.md)."
+    yield "What to click in each, what to paste into a connection, and the words that its tickets take, where it has"
+    yield "tickets. How they are written is told in [Writing to tickets](tickets.md)."
     yield ""
     for system in sorted(connection_systems().values(), key=lambda one: one.title):
         yield from _system(system)
@@ -36,6 +36,8 @@ def _system(system: ConnectionSystem) -> Iterator[str]:
             alone = f" ({way.title})" if len(system.auth) > 1 else ""
             yield f"| `{name}` | {one.title}{alone}{', optional' if one.optional else ''} |"
     yield ""
+    if not system.map:
+        return
     yield "| word in `map` | what it is |"
     yield "|---|---|"
     for name, word in system.map.items():

@@ -28,6 +28,8 @@ STATUS_EVENTS: Final = tuple(
     )
 )
 """Types of events after which an incident may stand elsewhere than before."""
+NEEDED: Final = frozenset({"create_ticket", "get_ticket", "find_ticket", "add_note", "find_note", "set_status"})
+"""What a system has to do for its tickets to be written to."""
 ENDED: Final = ("closed", "rejected")
 STATUSES: Final = frozenset(one.value for one in IncidentStatus)
 
@@ -97,6 +99,11 @@ def read_mode(stored: str) -> TicketMode:
 def check_mode(mode: TicketMode, system: ConnectionSystem) -> None:
     """Raise Invalid, with pointers below `/ticket`, for a mode that could not work with this system."""
     faults: list[InputError] = []
+    if missing := NEEDED - system.operations.keys():
+        raise Invalid(
+            f"{system.title} has no tickets that could be written to.",
+            errors=[InputError("/ticket/connection_id", f"{system.title} cannot be asked for {sorted(missing)[0]}")],
+        )
     if mode.create_ticket is None and not mode.add_note and mode.set_status is None:
         faults.append(InputError("/ticket", "say what to do: create_ticket, add_note or set_status"))
     if "add_note" not in system.operations:

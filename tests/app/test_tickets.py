@@ -282,7 +282,9 @@ async def test_an_incident_that_came_from_a_ticket_stays_with_it(
     theirs = desk.add({"summary": "Staff pasted a contract", "status": {"name": "New"}})
     opened = (await http.post(hook, json=callback("opened", id=theirs.id, MemberId="jamie"))).json()
     assert opened["result"] == "created"
-    connection = await connect(http, desk, instance=source["instance"])
+    connection = await connect(http, desk)
+    named = await http.patch(f"/v1/sources/{source['id']}", json={"connection_id": connection["id"]})
+    assert named.status_code == 200, named.text
     endpoint = await add(http, connection, desk, add_note=["note.added"])
     incident = {"id": opened["incident"]["id"], "number": opened["incident"]["number"]}
     await move(http, incident, "declare", playbook="data-leakage")
