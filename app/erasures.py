@@ -179,7 +179,7 @@ async def _redact_record(db: Db, stored: Stored, actor: Actor, erasure_id: UUID,
     redact(stored.record, texts)
     copy = msgspec.json.decode(msgspec.json.encode(stored.record), type=Record)
     try:
-        settle(await begin_change(db, None, Stored(record=copy, before=None), actor))
+        settle(await begin_change(db, None, Stored(record=copy), actor))
     except Exception as error:
         text = "holds a word that the rules need; name the texts beside it instead"
         raise Invalid(f"A field {text}.", code="erasure-breaks-record", errors=[InputError("/fields", text)]) from error

@@ -65,7 +65,7 @@ async def save_tools(db: Db, stored: Stored, change: Change) -> None:
 
 
 async def _check_named(db: Db, stored: Stored, change: Change, known: Collection[UUID]) -> None:
-    before = tool_ids(stored.before) if stored.before is not None else known
+    before = stored.filters.tools if stored.filters is not None else known
     fresh = [tool_id for tool_id in tool_ids(change.record) if tool_id not in before]
     if not fresh:
         return

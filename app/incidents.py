@@ -89,9 +89,9 @@ async def change_incident(db: Db, principal: Principal, ref: UUID | str, apply: 
 
 async def _tell_linked(db: Db, stored: Stored) -> None:
     """A parent closes after its children (C11): what is linked is settled anew when this one ends or returns."""
-    before, after = stored.before, stored.record.incident
+    before, after = stored.was, stored.record.incident
     ended = ("closed", "rejected")
-    if before is None or (before.incident.status in ended) == (after.status in ended):
+    if before is None or (before.status in ended) == (after.status in ended):
         return
     linked = [link.linked_incident_id for link in stored.record.links.values() if link.released_at is None]
     if linked:
@@ -187,7 +187,7 @@ async def _write_new(
     db: Db, principal: Principal, change: Change, origin: Record | None = None, read: Read | None = None
 ) -> str | None:
     """Write a new incident, and read it with `read`: before its number is taken, which is written in afterwards."""
-    stored, incident = Stored(record=change.record, before=None), change.record.incident
+    stored, incident = Stored(record=change.record), change.record.incident
     await register_tools(db, principal, stored, change, known=tool_ids(origin) if origin is not None else ())
     settle(change)
     _check_client_wall(principal, change.record)

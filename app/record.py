@@ -12,12 +12,12 @@ from uuid import UUID
 
 import msgspec
 import orjson
-from msgspec import Struct, field, structs
+from msgspec import NODEFAULT, Raw, Struct, field, structs
 
 from app.database import Db
 from app.events import FRAME_ROWS, INSERT_EVENT_DATA, INSERT_EVENTS, MOVE_HEADS, frames
+from app.incident_filters import Filters, filter_changes, filter_statement, filter_text, filters_of, split_numbered
 from domain.changes import Change, Event
-from domain.incident_tools import tool_ids
 from domain.record import (
     ActionRun,
     ControlOccurrence,
@@ -37,7 +37,6 @@ from domain.record import (
     StepRun,
 )
 from domain.refusals import NotFound
-from domain.relations import members
 from domain.reporting import name_incident
 from domain.timeline import GENESIS
 from domain.tools import Entry
@@ -90,13 +89,22 @@ SELECT json_build_object('incident', row_to_json(i), {", ".join(_part(name) for 
 FROM incidents i WHERE i.tenant_id = $1 AND i.id = $2
 """
 _decode = msgspec.json.Decoder(Record).decode
+_encode = msgspec.json.Encoder().encode
+_Rows: type[Any] = msgspec.defstruct(
+    "_Rows", [("incident", Raw), *((name, dict[str, Raw], field(default_factory=dict)) for name in PARTS)]
+)
+"""A record whose rows are left as their JSON: what is kept of it, and compared with."""
+_split = msgspec.json.Decoder(_Rows).decode
+_decode_row = {kind: msgspec.json.Decoder(kind).decode for kind in (Incident, *(part[1] for part in PARTS.values()))}
 
 
 class Stored(Struct, kw_only=True):
-    """A record as it was read: twice decoded, since one copy is changed and the other compared with."""
+    """A record as it was read and may be changed, with its rows as they were (None: it is new)."""
 
     record: Record
-    before: Record | None
+    rows: Any = None
+    was: Incident | None = None
+    filters: Filters | None = None
     head_seq: int = 0
     head_hash: str = GENESIS
     children_open: int = 0
@@ -111,10 +119,13 @@ async def lock_record(db: Db, ref: UUID | str) -> Stored:
         raise NotFound
     text = _recall(db.tenant_id, found["id"], found["hash"])
     if text is None:
-        text = await db.value(LOAD, db.tenant_id, found["id"])
+        text = _encode(_decode(await db.value(LOAD, db.tenant_id, found["id"])))
+    record, rows = _decode(text), _split(text)
     return Stored(
-        record=_decode(text),
-        before=_decode(text),
+        record=record,
+        rows=rows,
+        was=_decode_row[Incident](rows.incident),
+        filters=filters_of(record),
         head_seq=found["seq"],
         head_hash=found["hash"],
         children_open=found["children_open"],
@@ -126,7 +137,7 @@ KEPT_AT_MOST = 192  # records; about 40 kB each, and people work on a handful at
 _kept: OrderedDict[tuple[UUID, UUID], tuple[str, bytes]] = OrderedDict()
 
 
-def _recall(tenant_id: UUID, incident_id: UUID, head_hash: str) -> str | bytes | None:
+def _recall(tenant_id: UUID, incident_id: UUID, head_hash: str) -> bytes | None:
     """The record as this process last wrote it, if its timeline still ends there: then nothing can have changed."""
     kept = _kept.get((tenant_id, incident_id))
     if kept is None or kept[0] != head_hash:
@@ -135,77 +146,57 @@ def _recall(tenant_id: UUID, incident_id: UUID, head_hash: str) -> str | bytes |
     return kept[1]
 
 
-def _keep(tenant_id: UUID, record: Record, head_hash: str) -> None:
+def _keep(tenant_id: UUID, incident_id: UUID, text: bytes, head_hash: str) -> None:
     """Remember a record under the head it was written with. A head that is rolled back never matches."""
-    _kept[tenant_id, record.incident.id] = (head_hash, msgspec.json.encode(record))
+    _kept[tenant_id, incident_id] = (head_hash, text)
     if len(_kept) > KEPT_AT_MOST:
         _kept.popitem(last=False)
 
 
-@lru_cache(maxsize=256)
-def _columns(row_type: type[Row]) -> tuple[str, ...]:
-    return tuple(f.name for f in structs.fields(row_type))
-
-
-_EMPTY: Mapping[str, Row] = {}
-
-
 class Difference:
-    """What a change did to the rows: whole rows to store, and the changed columns for the event."""
+    """What a change did to the rows: the JSON of those to store, of all of them, and what the event says of it."""
 
     def __init__(self, stored: Stored) -> None:
-        self.rows: dict[str, list[dict[str, Any]]] = {}
+        self.rows: dict[str, list[Raw]] = {}
         self.changes: dict[str, dict[str, dict[str, Any]]] = {}
-        before, after = stored.before, stored.record
-        for name, (table, _, _, _) in PARTS.items():
-            old = getattr(before, name) if before is not None else _EMPTY
-            for key, row in getattr(after, name).items():
-                self._compare(table, key, old.get(key), row)
-        if before is None or before.incident != after.incident or self.rows:
-            if before is not None:
-                after.incident.version = before.incident.version + 1
-            old_header = before.incident if before is not None else None
-            self._compare("incidents", str(after.incident.id), old_header, after.incident)
+        before, after = stored.rows, stored.record
+        self._whole = _split(_encode(after))
+        for name, (table, row_type, _, _) in PARTS.items():
+            old: Mapping[str, Raw] = getattr(before, name) if before is not None else {}
+            new: Mapping[str, Raw] = getattr(self._whole, name)
+            if old != new:
+                rows: Mapping[str, Row] = getattr(after, name)
+                for key, encoded in new.items():
+                    if old.get(key) != encoded:
+                        self._compare(table, row_type, key, old.get(key), encoded, rows[key])
+        header = after.incident
+        if before is not None and (self.rows or stored.was != header):
+            header.version += 1
+            self._whole.incident = Raw(_encode(header))
+        old_header = before.incident if before is not None else None
+        if old_header != self._whole.incident:
+            self._compare("incidents", Incident, str(header.id), old_header, self._whole.incident, header)
 
-    def _compare(self, table: str, key: str, old: Row | None, row: Row) -> None:
-        if old == row:
-            return
-        whole = structs.asdict(row)
-        self.rows.setdefault(table, []).append(whole)
+    @property
+    def text(self) -> bytes:
+        """The whole record as JSON."""
+        return _encode(self._whole)
+
+    def _compare(self, table: str, row_type: type[Row], key: str, old: Raw | None, encoded: Raw, row: Row) -> None:
         if old is None:
             changed: dict[str, Any] = msgspec.to_builtins(row)
         else:
-            changed = {name: value for name, value in whole.items() if value != getattr(old, name)}
+            then = _decode_row[row_type](old)
+            if then == row:  # a mapping in another order
+                return
+            names = row.__struct_fields__
+            changed = {n: value for n in names if (value := getattr(row, n)) != getattr(then, n)}
+        self.rows.setdefault(table, []).append(encoded)
         for name in RESTATED:
             changed.pop(name, None)
         if changed:
             generation = f"{row.generation}/" if isinstance(row, StepRun | ActionRun) else ""
             self.changes.setdefault(table, {})[f"{generation}{key}"] = changed
-
-
-class Filters(Struct):
-    """The rows of the child tables that lists are filtered by, and the queue entry of the deadline worker."""
-
-    clients: frozenset[UUID]
-    labels: frozenset[str]
-    words: tuple[str | None, ...]  # the texts that they are taken from
-    members: frozenset[UUID]
-    tools: frozenset[UUID]
-    alarm: Any
-
-
-def _filters(record: Record, *, is_named: bool) -> Filters:
-    incident = record.incident
-    keys = [k for r in record.external_references.values() for k in (r.external_id, r.key)]
-    own = {incident.opened_by_id} if incident.opened_by_kind == "service_account" else set()
-    return Filters(
-        frozenset(incident.client_ids),
-        frozenset(incident.labels),
-        (incident.number if is_named else None, incident.title, incident.summary, *keys),
-        members(record) | own,
-        frozenset(tool_ids(record)),
-        incident.next_alarm_at,
-    )
 
 
 async def save_record(db: Db, stored: Stored, change: Change) -> None:
@@ -216,11 +207,12 @@ async def save_record(db: Db, stored: Stored, change: Change) -> None:
     difference = Difference(stored)
     if not difference.rows and not change.events:
         return
-    framed, filters = _framed(db, stored, change, difference), _filter_changes(stored)
+    framed = _framed(db, stored, change, difference)
+    filters = filter_changes(stored.filters, filters_of(stored.record))
     statement = _statement(tuple(difference.rows), tuple(filters))
-    told = orjson.dumps(framed).decode(), _as_text({**filters, "number": stored.record.incident.number})
+    told = orjson.dumps(framed).decode(), filter_text({**filters, "number": stored.record.incident.number})
     await db.execute(statement, db.tenant_id, stored.record.incident.id, *told, *_encoded(difference))
-    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
+    _keep(db.tenant_id, stored.record.incident.id, difference.text, framed[-1]["hash"])
 
 
 class New(Struct, frozen=True):
@@ -236,10 +228,10 @@ async def save_new_rows(db: Db, stored: Stored) -> New:
     From taking the number to the commit every other report of the tenant waits: whatever can be done before is.
     Raises as `save_record` does, and then no number was taken.
     """
-    difference, filters = Difference(stored), _filter_changes(stored)
-    later = {name: filters.pop(name) for name in list(filters) if name.startswith(_NUMBERED)}
+    difference = Difference(stored)
+    filters, later = split_numbered(filter_changes(None, filters_of(stored.record, is_named=False)))
     statement = _insert(tuple(difference.rows), tuple(filters))
-    given = db.tenant_id, stored.record.incident.id, _as_text(filters)
+    given = db.tenant_id, stored.record.incident.id, filter_text(filters)
     await db.execute(statement, *given, *_encoded(difference))
     return New(difference, later)
 
@@ -251,17 +243,13 @@ async def tell_new_record(db: Db, stored: Stored, change: Change, new: New, numb
     new.difference.changes["incidents"][str(incident.id)]["number"] = number
     framed = _framed(db, stored, change, new.difference)
     filters = {**new.filters, "words_added": words(number)}
-    told = orjson.dumps(framed).decode(), _as_text({**filters, "number": number})
+    told = orjson.dumps(framed).decode(), filter_text({**filters, "number": number})
     await db.execute(_name(tuple(filters)), db.tenant_id, incident.id, *told, number)
-    _keep(db.tenant_id, stored.record, framed[-1]["hash"])
+    _keep(db.tenant_id, incident.id, _encode(stored.record), framed[-1]["hash"])
 
 
 def _encoded(difference: Difference) -> list[str]:
-    return [msgspec.json.encode(rows).decode() for rows in difference.rows.values()]
-
-
-def _as_text(filters: dict[str, Any]) -> str:
-    return orjson.dumps(filters, default=str).decode()
+    return [f"[{b','.join(rows).decode()}]" for rows in difference.rows.values()]
 
 
 def _framed(db: Db, stored: Stored, change: Change, difference: Difference) -> list[dict[str, Any]]:
@@ -279,43 +267,11 @@ def _framed(db: Db, stored: Stored, change: Change, difference: Difference) -> l
     )
 
 
-def _filter_changes(stored: Stored) -> dict[str, Any]:
-    after = _filters(stored.record, is_named=stored.before is not None)
-    before = _filters(stored.before, is_named=True) if stored.before is not None else None
-    changed: dict[str, Any] = {}
-    for name in _FILTER_TABLES:
-        now: Any = getattr(after, name)
-        then: Any = getattr(before, name, frozenset())
-        if now == then:
-            continue
-        if name == "words":
-            now, then = frozenset(words(*now)), frozenset(words(*then))
-        if now - then:
-            changed[f"{name}_added"] = sorted(str(x) for x in now - then)
-        if then - now:
-            changed[f"{name}_removed"] = sorted(str(x) for x in then - now)
-    if after.alarm is not None and (before is None or before.alarm != after.alarm):
-        changed["alarm"] = after.alarm.isoformat()
-    elif before is not None and before.alarm is not None and after.alarm is None:
-        changed["alarm_off"] = True
-    return changed
-
-
-_FILTER_TABLES = {
-    "clients": ("incident_clients", "client_id", "uuid"),
-    "labels": ("incident_labels", "label", "text"),
-    "words": ("incident_words", "word", "text"),
-    "members": ("incident_members", "member_id", "uuid"),
-    "tools": ("incident_tools", "tool_id", "uuid"),
-}
-_NUMBERED = ("clients", "labels")  # lists are read in the order of these rows, so they carry the number
-
-
 @lru_cache(maxsize=256)
 def _insert(tables: tuple[str, ...], filters: tuple[str, ...]) -> str:
     """One statement for the rows of a new incident, which have no old rows to meet, and its filters ($3)."""
     parts = [f"rows_{index} AS ({_upsert(table, 4 + index, is_new=True)})" for index, table in enumerate(tables)]
-    parts += [f"{name} AS ({_filter(name, '$3')})" for name in filters]
+    parts += [f"{name} AS ({filter_statement(name, '$3')})" for name in filters]
     return f"WITH {', '.join(parts)} SELECT $1::uuid, $2::uuid, $3::jsonb"
 
 
@@ -336,7 +292,7 @@ def _told_with(parts: list[str], filters: tuple[str, ...]) -> str:
     given = "given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"  # so that each parameter has a type
     framed = f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"
     told = [f"told AS ({INSERT_EVENTS.format(rows='framed')})", f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})"]
-    told += [f"{name} AS ({_filter(name, '$4')})" for name in filters]
+    told += [f"{name} AS ({filter_statement(name, '$4')})" for name in filters]
     return f"WITH {', '.join([given, framed, *parts, *told])} {MOVE_HEADS.format(rows='framed')}"
 
 
@@ -350,33 +306,20 @@ def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
         generation = ("generation",) if table in BY_GENERATION else ()
         key = ("tenant_id", "incident_id", *generation, PARTS[name][2])
         extra, values = "tenant_id, incident_id", "$1, $2"
-    names = _columns(row_type)
+    names = [one.name for one in structs.fields(row_type)]
     insert = (
         f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"
-        f" FROM jsonb_populate_recordset(null::{table}, ${parameter}::jsonb) r"
+        f" FROM json_populate_recordset({_defaults(table, row_type)}, ${parameter}::json) r"
     )
     updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
     return insert if is_new else f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 
-def _filter(name: str, parameter: str) -> str:
-    if name == "alarm":
-        return (
-            "INSERT INTO due_work (tenant_id, kind, subject_id, next_at)"
-            f" SELECT $1, 'deadline', $2, ({parameter}::jsonb ->> 'alarm')::timestamptz"
-            " ON CONFLICT (tenant_id, kind, subject_id) DO UPDATE SET next_at = excluded.next_at, attempts = 0"
-        )
-    if name == "alarm_off":
-        return "DELETE FROM due_work WHERE tenant_id = $1 AND kind = 'deadline' AND subject_id = $2"
-    what, _, way = name.rpartition("_")
-    table, column, kind = _FILTER_TABLES[what]
-    listed = f"SELECT x::{kind} FROM jsonb_array_elements_text({parameter}::jsonb -> '{name}') x"
-    if way == "removed":
-        return f"DELETE FROM {table} WHERE tenant_id = $1 AND incident_id = $2 AND {column} IN ({listed})"
-    more, number = "", ""
-    if what in _NUMBERED:
-        more, number = ", number_order", f", substring({parameter}::jsonb ->> 'number' from '[0-9]+$')::integer"
-    return (
-        f"INSERT INTO {table} (tenant_id, incident_id, {column}{more}) SELECT $1, $2, f.x{number}"
-        f" FROM ({listed}) f (x) ON CONFLICT DO NOTHING"
-    )
+def _defaults(table: str, row_type: type[Row]) -> str:
+    """A row of what JSON leaves out."""
+    made = {one.name: one.default for one in structs.fields(row_type) if one.default is not NODEFAULT}
+    made |= {
+        one.name: one.default_factory() for one in structs.fields(row_type) if one.default_factory is not NODEFAULT
+    }
+    given = {name: value for name, value in made.items() if value is not None}
+    return f"jsonb_populate_record(null::{table}, '{_encode(given).decode()}'::jsonb)"
