@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from statistics import median
 from uuid import UUID
 
 import asyncpg
@@ -12,6 +13,7 @@ from app.ids import new_id
 from app.tenants import NewTenant, create_tenant
 from bench import services
 from bench.figures import Figure
+from bench.machine import memory_bytes
 from bench.receivers import Receivers
 from bench.rig import DATABASE, Rig
 from domain.actors import SYSTEM
@@ -25,6 +27,30 @@ PER_SECOND = 3.0  # events beside silent receivers
 STEADY_SECONDS = 20.0
 WAIT_SECONDS = 120.0
 KIND = "client.changed"
+QUEUED = 100_000
+SENT_FOR_MEMORY = 10_000
+WRITTEN_FOR = (0, 1, 10, 100)
+_QUEUE = (
+    """
+    INSERT INTO events (tenant_id, stream, stream_id, seq, kind, occurred_at, recorded_at, actor_kind, actor_id,
+                        data_digest, prev_hash, hash)
+    SELECT $1, 'client', gen_random_uuid(), 1, $2, now(), now(), 'system', '00000000-0000-0000-0000-000000000000',
+           repeat('0', 64), repeat('0', 64), encode(sha256(n::text::bytea), 'hex')
+    FROM generate_series(1, $3) AS n
+    """,
+    """
+    INSERT INTO webhook_deliveries (tenant_id, id, endpoint_id, stream, stream_id, seq, event_id, event_type,
+                                    next_attempt_at)
+    SELECT $1, gen_random_uuid(), w.id, e.stream, e.stream_id, e.seq, 'evt_' || left(e.hash, 32), e.kind, now()
+    FROM events e JOIN webhook_endpoints w ON w.tenant_id = e.tenant_id
+    WHERE e.tenant_id = $1 AND e.kind = $2 AND $3 > 0
+    """,
+    """
+    INSERT INTO webhook_lanes (tenant_id, endpoint_id, stream, stream_id, next_at)
+    SELECT tenant_id, endpoint_id, stream, stream_id, now() FROM webhook_deliveries
+    WHERE tenant_id = $1 AND event_type = $2 AND $3 > 0
+    """,
+)
 _AGAIN = """
 WITH again AS (
     UPDATE webhook_deliveries SET status = 'pending', attempts = 0, next_attempt_at = now()
@@ -40,6 +66,10 @@ async def figures(rig: Rig) -> AsyncIterator[Figure]:
         yield figure
     yield await _alone(rig)
     async for figure in _beside_silent(rig):
+        yield figure
+    async for figure in _beside_many(rig):
+        yield figure
+    async for figure in _writes(rig):
         yield figure
 
 
@@ -127,6 +157,76 @@ async def _steady(rig: Rig, *, silent: int) -> float:
     farm.close()
     await _forget(rig, tenant)
     return delays[int(len(delays) * 0.95)]
+
+
+async def _beside_many(rig: Rig) -> AsyncIterator[Figure]:
+    """How long a tenant waits while very much waits for an endpoint of another, and what that costs in memory."""
+    neighbour, tenant = await _farm(rig, 1)
+    before = await _delays(rig, neighbour, tenant)
+    crowded, other = await _farm(rig, 1)
+    memory = memory_bytes(rig.own.pid)
+    await _queue(rig, other)
+    await rig.settle()
+    beside = await _delays(rig, neighbour, tenant)
+    await crowded.until(lambda: len(crowded.got) >= SENT_FOR_MEMORY, WAIT_SECONDS)
+    grown = (memory_bytes(rig.own.pid) - memory) / 1e6
+    await _forget(rig, other)
+    name = f"A tenant's event while {QUEUED:,} wait for another's endpoint: p95"
+    yield Figure(name, "ms", [beside], 2_000.0, note=f"{before:.0f} ms while nothing waits")
+    name = f"Memory of the server for {QUEUED:,} queued, {SENT_FOR_MEMORY:,} of them sent"
+    yield Figure(name, "MB more", [grown], 50.0)
+    neighbour.close()
+    crowded.close()
+
+
+async def _delays(rig: Rig, farm: Receivers, tenant: NewTenant) -> float:
+    """95th percentile in milliseconds from a commit to the one receiver, one event after another."""
+    delays = []
+    for _ in range(ALONE):
+        farm.got.clear()
+        began = await tell(rig, tenant)
+        await farm.until(lambda: bool(farm.got), WAIT_SECONDS)
+        delays.append((farm.got[0][2] - began) * 1e3)
+        await asyncio.sleep(0.05)
+    return sorted(delays)[int(len(delays) * 0.95)]
+
+
+async def _queue(rig: Rig, tenant: NewTenant) -> None:
+    """Many events, each on a stream of its own, and a delivery of each to every endpoint of the tenant."""
+    connection = await asyncpg.connect(rig.postgres.superuser_dsn(DATABASE))
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")  # no trigger: not the log, no wake
+            for statement in _QUEUE:
+                await connection.execute(statement, tenant.tenant_id, KIND, QUEUED)
+    finally:
+        await connection.close()
+
+
+async def _writes(rig: Rig) -> AsyncIterator[Figure]:
+    """What writing an event takes of the database when it is told to so many endpoints, without its commit."""
+    alone = 0.0
+    for count in WRITTEN_FOR:
+        farm, tenant = await _farm(rig, count)
+        times = []
+        for _ in range(ALONE):
+            try:
+                async with rig.database.transaction(tenant.tenant_id) as db:
+                    began = time.perf_counter()
+                    await append(db, "client", new_id(), KIND, {"fields": ["name"]}, actor=SYSTEM)
+                    times.append((time.perf_counter() - began) * 1e3)
+                    raise _Undone
+            except _Undone:
+                pass
+        farm.close()
+        taken = median(times)
+        alone = alone or taken
+        note = "" if not count else f"{taken / alone:.1f} x that of none"
+        yield Figure(f"Write of an event that {count} endpoints want", "ms", [taken], note=note)
+
+
+class _Undone(Exception):
+    """Rolls a transaction back."""
 
 
 async def _farm(rig: Rig, count: int, *, silent: int = 0) -> tuple[Receivers, NewTenant]:
