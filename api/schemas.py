@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from api.problems import title_of
+from domain.event_types import TYPES, EventType
 
 ALWAYS = (400, 401, 403, 404, 422, 429, 503)
 REFUSALS = {
@@ -85,8 +86,43 @@ def openapi(api: FastAPI) -> dict[str, Any]:
         for operations in document["paths"].values():
             for method, operation in operations.items():
                 _put_right(method, operation)
+        _tell_webhooks(document, schemas)
         api.openapi_schema = document
     return api.openapi_schema
+
+
+def _tell_webhooks(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """What endpoints are sent in the standard form: one webhook for each type of the catalogue."""
+    logged = schemas.get("LoggedEvent")
+    if logged is None:
+        return
+    place = {**logged["properties"]["log_index"], "type": ["integer", "null"]}
+    schemas["WebhookMessage"] = {
+        **logged,
+        "title": "WebhookMessage",
+        "description": "An event as it is sent: as the feed tells it, and perhaps before it has its place in the log.",
+        "properties": {**logged["properties"], "log_index": place},
+    }
+    document["webhooks"] = {
+        one.type: {
+            "post": {
+                "operationId": f"webhook.{one.type}",
+                "tags": ["Events"],
+                "summary": one.title,
+                "description": f"{one.description} Version {one.version}.",
+                "requestBody": {"required": True, "content": {"application/json": {"schema": _message(one)}}},
+                "responses": {"2XX": {"description": "It is taken, and not sent again."}},
+                "security": [],
+            }
+        }
+        for one in TYPES.values()
+    }
+
+
+def _message(one: EventType) -> dict[str, Any]:
+    data = {"anyOf": [one.data_schema, {"type": "null"}]}
+    own = {"type": {"const": one.type}, "data": data}
+    return {"allOf": [{"$ref": "#/components/schemas/WebhookMessage"}, {"type": "object", "properties": own}]}
 
 
 def _put_right(method: str, operation: dict[str, Any]) -> None:

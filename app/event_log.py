@@ -11,11 +11,10 @@ from app.database import Db
 from app.event_envelopes import COLUMNS, DATA, event_of
 from app.rights import may
 from domain.event_envelopes import envelope
-from domain.event_types import STREAMS
+from domain.event_types import INCIDENTS, STREAMS
 from domain.refusals import Forbidden, InputError, Invalid
 
 LOOKED_THROUGH_MAX = 2_000  # entries for one page: what is filtered out costs too
-INCIDENTS = "incident"
 
 # Bounded by the number, which is dense: a caller that sees little of the log reads it in as many steps as any other.
 # The inner select is by key, one entry after the other, so that a page is never planned as a join of whole tables.

@@ -9,9 +9,9 @@ import msgspec
 from app.database import Db
 from domain.connections import connection_system
 from domain.event_formats import TICKET
+from domain.event_types import check_types
 from domain.refusals import InputError, Invalid
 from domain.tickets import TicketMode, check_mode
-from domain.webhook_endpoints import check_types
 
 _FIND = "SELECT system, base_url, status FROM connections WHERE tenant_id = $1 AND id = $2 FOR KEY SHARE"
 _CLIENTS = "SELECT id FROM clients WHERE tenant_id = $1 AND id = ANY ($2)"

@@ -21,9 +21,10 @@ from app.settings import Settings
 from app.ticket_modes import endpoint_columns
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
 from domain.event_formats import FORMATS
+from domain.event_types import check_types
 from domain.refusals import Conflict, InputError, Invalid, NotFound
 from domain.timeline import instant_text
-from domain.webhook_endpoints import check_filter, check_types, masked_url
+from domain.webhook_endpoints import check_filter, masked_url
 
 ENDPOINTS_MAX = 100  # of a tenant: each event may be told to all of them
 REPLAYED_MAX = 10_000  # deliveries in one call

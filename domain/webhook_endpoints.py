@@ -1,29 +1,15 @@
 """What an endpoint is told: which types of events, and which of them pass its filter."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from domain.expressions import EvaluationFailed, InvalidExpression, Scope, compile_expression
 from domain.refusals import InputError, Invalid
 
-TYPES_MAX = 100
-TYPE = re.compile(r"\*|[a-z_]{1,60}\.(\*|[a-z_]{1,60})")
 VARIABLES = frozenset({"type", "stream", "origin", "incident"})
 """What a filter may ask: two texts, `origin` of the envelope, and {id, number, status, severity, playbook, exercise,
 client_ids, labels} of the incident, which is unknown for what concerns none."""
-
-
-def check_types(types: Sequence[str], pointer: str = "/event_types") -> None:
-    """Raise Invalid unless each is a type such as `step.completed`, all of one thing as in `step.*`, or `*`."""
-    faults = [
-        InputError(f"{pointer}/{index}", "a type such as step.completed, all of one thing as in step.*, or *")
-        for index, one in enumerate(types)
-        if not TYPE.fullmatch(one)
-    ]
-    if faults or not 1 <= len(types) <= TYPES_MAX:
-        raise Invalid(f"Name 1 to {TYPES_MAX} types of events.", errors=faults[:20])
 
 
 def check_filter(text: str | None) -> None:

@@ -23,6 +23,7 @@ from api.rest import (
     connections,
     controls,
     erasures,
+    event_types,
     exceptions,
     identities,
     identity_providers,
@@ -214,6 +215,7 @@ WHOLES: dict[str, Whole] = {
             many=True,
         ),
         Whole("settings", settings.Settings, settings.settings, "The tenant's settings."),
+        Whole("eventTypes", event_types.EventType, event_types.list_types, "What events tell.", many=True),
         Whole("control", controls.Control, controls.read, "One control."),
         Whole("controls", controls.Control, controls.page, "The SOC 2 criteria.", many=True),
         Whole(

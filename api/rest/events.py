@@ -16,9 +16,9 @@ from api.routing import declares, router
 from app.authentication import Principal
 from app.database import Db
 from app.event_log import LogPage, Wanted, read_log
+from domain.event_types import check_types
 from domain.refusals import InputError, Invalid
 from domain.timeline import instant_text
-from domain.webhook_endpoints import check_types
 
 routes = router("Events")
 

@@ -95,15 +95,17 @@ def export_guides(
     check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
     folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("docs"),
 ) -> None:
-    """Write the guide of each system that sends webhooks, from its data file, and those of tickets and settings."""
+    """Write the guides that are made of data: of each system that sends webhooks, of tickets, settings, event types."""
     from app.guides import guides
     from app.settings_guide import settings_guide
     from app.ticket_guide import ticket_guide
+    from domain.event_types import event_types_page
 
     for name, wanted in guides().items():
         _write(folder / "systems" / name, wanted, check=check)
     _write(folder / "settings.md", settings_guide(), check=check)
     _write(folder / "ticket-systems.md", ticket_guide(), check=check)
+    _write(folder / "event-types.md", event_types_page(), check=check)
 
 
 def _write(path: Path, wanted: str, *, check: bool) -> None:

@@ -118,7 +118,7 @@ async def test_what_cannot_work_is_refused_with_a_reason(http: httpx.AsyncClient
 
 async def test_every_wanted_event_is_queued_and_nothing_else(http: httpx.AsyncClient) -> None:
     before = await add(http)
-    steps = await add(http, event_types=["step.ready", "incident.declared"])
+    steps = await add(http, event_types=["step.skipped", "incident.declared"])
     everything = await add(http, event_types=["*"])
     incident = await report(http, playbook="data-leakage")
     timeline = (await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})).json()["items"]
@@ -129,7 +129,7 @@ async def test_every_wanted_event_is_queued_and_nothing_else(http: httpx.AsyncCl
     assert {one["event_id"] for one in of_incident} == {f"evt_{event['hash'][:32]}" for event in timeline}
     wanted = [one for one in kinds if one.partition(".")[0] in ("incident", "step", "action")]
     assert [one["event_type"] for one in await deliveries(http, before)] == wanted
-    assert {one["event_type"] for one in await deliveries(http, steps)} <= {"step.ready", "incident.declared"}
+    assert {one["event_type"] for one in await deliveries(http, steps)} <= {"step.skipped", "incident.declared"}
     late = await add(http, event_types=["*"])
     assert [one["stream"] for one in await deliveries(http, late)] == ["webhook_endpoint"], "its own making alone"
 

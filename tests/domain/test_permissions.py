@@ -126,6 +126,7 @@ EXPECTED: dict[str, tuple[set[str], str, bool]] = {
     "connection.read": (ADMIN, "", False),
     "connection.write": (ADMIN, "", True),
     "endpoint.read": (ADMIN, "", False),
+    "event_type.read": (EVERYBODY, "", False),
     "endpoint.write": (ADMIN, "", True),
     "identity_provider.read": (ADMIN, "", False),
     "identity_provider.write": (ADMIN, "", True),
@@ -136,7 +137,7 @@ EXPECTED: dict[str, tuple[set[str], str, bool]] = {
 }
 FOR_SERVICE_ACCOUNTS = {
     "incident.report", "incident.report_declaring", "external_reference.add", "me.read", "playbook.read",
-    "control.read",
+    "control.read", "event_type.read",
 }  # fmt: skip
 WORK_OF_AUDITORS = {"audit.run", "audit.note"}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from domain.playbooks import catalogue
+from tests.catalogued import misfits
 from tests.e2e.test_serve import get, run, serve
 
 __all__ = ["serve"]  # a fixture
@@ -55,6 +56,10 @@ def test_it_fills_the_running_service_and_goes_on_where_it_was_interrupted(serve
     kept = json.loads((data_dir / "demo.json").read_text())
     roles = {role for one in kept["people"].values() for role in one["roles"]}
     assert {"tenant_admin", "risk_owner", "legal_counsel", "executive_leadership", "auditor", "hr"} <= roles
+    told, after = list[dict[str, Any]](), 0
+    while (page := get(address, f"/v1/events?limit=200&after={after}", key).json())["items"]:
+        told, after = told + page["items"], page["next_after"]
+    assert misfits(told) == [] and len({one["type"] for one in told}) > 30
     before = events(data_dir)
     # A run that ended before it could keep what it had done: everything was done, nothing was noted.
     (data_dir / "demo.json").write_text(json.dumps({**kept, "incidents": {}, "sources": {}, "clients": {}}))
