@@ -271,9 +271,10 @@ WHOLES: dict[str, Whole] = {
         ),
         Whole(
             "connectionSystems",
-            connections.ConnectedSystems,
+            connections.ConnectedSystem,
             connections.systems,
             "What each system that can be called asks for.",
+            many=True,
         ),
         Whole(
             "vendorChecklist",
