@@ -1,6 +1,6 @@
 """Connections: the systems that we call, each with the address and the credentials that we call it with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,11 +12,12 @@ from msgspec import Struct
 from app.authentication import Principal
 from app.database import Db
 from app.dialling import CallFailed, Connection, Dialler
-from app.fetching import FetchFailed, Network, check_receiver
+from app.fetching import FetchFailed, check_receiver, own_of
 from app.ids import new_id
 from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Vault
+from app.settings import Settings
 from domain.actors import SYSTEM, Actor
 from domain.connections import connection_system
 from domain.refusals import Conflict, InputError, Invalid, NotFound
@@ -71,7 +72,7 @@ async def find_connection(db: Db, connection_id: UUID, vault: Vault) -> Connecti
 
 
 async def create_connection(
-    db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, networks: Sequence[Network]
+    db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, settings: Settings
 ) -> UUID:
     """Add a connection; its id. `given` holds name, system, base_url and credentials, and perhaps instance.
 
@@ -79,7 +80,7 @@ async def create_connection(
     """
     _require(principal)
     connection_system(given["system"]).auth_for(given["credentials"])
-    _check_address(given["base_url"], networks)
+    _check_address(given["base_url"], settings)
     if await db.value("SELECT count(*) FROM connections WHERE tenant_id = $1", db.tenant_id) >= CONNECTIONS_MAX:
         said = f"There are {CONNECTIONS_MAX} connections already. Change one of them."
         raise Conflict(said, code="too-many-connections")
@@ -126,7 +127,7 @@ async def rotate_connection(
     credentials: Mapping[str, str],
     base_url: str | None,
     vault: Vault,
-    networks: Sequence[Network],
+    settings: Settings,
 ) -> None:
     """Replace the credentials, and the address with them: credentials never go where they were not given for.
 
@@ -137,7 +138,7 @@ async def rotate_connection(
     connection_system(before["system"]).auth_for(credentials)
     changes: dict[str, Any] = {"account": None, "last_error": None}
     if base_url is not None:
-        _check_address(base_url, networks)
+        _check_address(base_url, settings)
         changes["base_url"] = base_url.rstrip("/")
     hidden = {"credentials": _sealed(db, connection_id, credentials, vault)}
     await _write(db, principal.actor, before, "connection.rotated", changes, hidden=hidden)
@@ -219,9 +220,9 @@ def _sealed(db: Db, connection_id: UUID, credentials: Mapping[str, str], vault: 
     return vault.seal(orjson.dumps(dict(credentials)), about=credentials_about(db.tenant_id, connection_id))
 
 
-def _check_address(url: str, networks: Sequence[Network]) -> None:
+def _check_address(url: str, settings: Settings) -> None:
     try:
-        check_receiver(url, networks)
+        check_receiver(url, settings.webhook_networks, own_of(settings))
         if urlsplit(url).query:
             raise FetchFailed("the address holds a query")
     except FetchFailed as error:

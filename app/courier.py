@@ -67,7 +67,7 @@ class Courier:
         self._vault = vault
         self._clock = clock
         self._own = own_of(settings)
-        self._tickets = Tickets(database, vault, Dialler(settings.webhook_networks, self._own))
+        self._tickets = Tickets(database, vault, Dialler(settings))
         self._authorities: ssl.SSLContext | None = None
         self._lines = Lines()
         self._stopping = False

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -13,7 +13,8 @@ import httpx
 import orjson
 from msgspec import Struct
 
-from app.fetching import NOBODY, FetchFailed, Network, Own, Reply, Request, send
+from app.fetching import FetchFailed, Reply, Request, own_of, send
+from app.settings import Settings
 from domain.connections import Asked, Auth, Operation, Token, connection_system, known
 from domain.templates import Unfillable, Written, evaluated
 
@@ -61,9 +62,9 @@ class CallFailed(Exception):
 class Dialler:
     """Calls systems. Keeps what costs to get: the authorities that certificates are checked with, and tokens."""
 
-    def __init__(self, networks: Sequence[Network], own: Own = NOBODY) -> None:
-        self._networks = networks
-        self._own = own
+    def __init__(self, settings: Settings) -> None:
+        self._networks = settings.webhook_networks
+        self._own = own_of(settings)
         self._authorities: ssl.SSLContext | None = None
         self._tokens: dict[tuple[UUID, UUID, int], tuple[str, float]] = {}
 

@@ -10,10 +10,16 @@ from app.database import Db
 from domain.connections import connection_system
 from domain.event_formats import TICKET
 from domain.event_types import check_types
-from domain.refusals import InputError, Invalid
+from domain.refusals import Conflict, InputError, Invalid
 from domain.tickets import TicketMode, check_mode
 
 _FIND = "SELECT system, base_url, status FROM connections WHERE tenant_id = $1 AND id = $2 FOR KEY SHARE"
+_HOLD = "SELECT 1 FROM connections WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE"
+_OPENS = """
+SELECT name FROM webhook_endpoints WHERE tenant_id = $1 AND connection_id = $2 AND id <> $3 AND status = 'active'
+    AND ticket -> 'create_ticket' <> 'null' AND (client_ids IS NULL OR $4::uuid[] IS NULL OR client_ids && $4::uuid[])
+LIMIT 1
+"""
 _CLIENTS = "SELECT id FROM clients WHERE tenant_id = $1 AND id = ANY ($2)"
 
 
@@ -33,6 +39,21 @@ async def endpoint_columns(db: Db, given: Mapping[str, Any], form: str, *, is_ne
     if faults:
         raise Invalid("These members do not belong together; `errors` says which.", errors=faults)
     return {**columns, **(await ticket_columns(db, ticket) if ticket is not None else {})}
+
+
+async def check_only_opener(db: Db, endpoint_id: UUID, row: Mapping[str, Any]) -> None:
+    """Raise Conflict (`connection-opens-tickets`) when another endpoint opens tickets of the same incidents.
+
+    Two would work on one incident at the same time and open two tickets. `row` holds connection_id, ticket, client_ids.
+    """
+    if row["ticket"] is None or row["ticket"].get("create_ticket") is None:
+        return
+    await db.execute(_HOLD, db.tenant_id, row["connection_id"])
+    other = await db.value(_OPENS, db.tenant_id, row["connection_id"], endpoint_id, row["client_ids"])
+    if other is not None:
+        said = f"The endpoint {other} opens tickets over this connection already."
+        more = "Change that one, or limit both to clients that they do not share."
+        raise Conflict(f"{said} {more}", code="connection-opens-tickets")
 
 
 async def ticket_columns(db: Db, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Vault
 from app.settings import Settings
-from app.ticket_modes import endpoint_columns
+from app.ticket_modes import check_only_opener, endpoint_columns
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
 from domain.event_formats import FORMATS
 from domain.event_types import check_types
@@ -102,6 +102,7 @@ async def create_endpoint(
         "created_at": now,
         "updated_at": now,
     }
+    await check_only_opener(db, endpoint_id, {"ticket": None, "connection_id": None, **row})
     hidden = {"secret": vault.seal(secret, about=secret_about(db.tenant_id, endpoint_id))}
     hidden |= _hide_url(row, row["format"], vault, url_about(db.tenant_id, endpoint_id))
     told = Written("webhook_endpoint", "webhook_endpoint.created")
@@ -130,6 +131,8 @@ async def change_endpoint(
     if not changes:
         return
     await _check(db, changes, settings)
+    if {**before, **changes}["status"] == "active":
+        await check_only_opener(db, endpoint_id, {**before, **changes})
     now = datetime.now(UTC)
     whole: dict[str, Any] = {**changes, "version": before["version"] + 1, "updated_at": now}
     if "status" in changes:

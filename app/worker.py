@@ -78,7 +78,7 @@ class Worker:
         self._dsn = listen_dsn or (given.get_secret_value() if given else None)
         self._store = EvidenceStore(settings.data_dir / "evidence")
         vault, keeping = vault_of(settings), Keeping(self._store, settings)
-        lookups = Lookups(vault, Dialler(settings.webhook_networks), keeping)
+        lookups = Lookups(vault, Dialler(settings), keeping)
         self._kinds: dict[str, Work] = {
             DEADLINE: announce_deadlines,
             FETCH: lookups.work,

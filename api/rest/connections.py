@@ -27,7 +27,6 @@ from app.connections import (
 from app.database import Db
 from app.dialling import Connection as Callable
 from app.dialling import Dialler
-from app.fetching import own_of
 from app.rights import require, require_unlimited
 from domain.connections import CREDENTIAL_MAX, ConnectionSystem, connection_systems
 
@@ -185,8 +184,7 @@ async def add_connection(call: Call, given: ConnectionIn) -> Response:
     """Add a connection. Whether it works is told by a check."""
 
     async def work(db: Db, principal: Principal) -> Answer:
-        networks = call.settings.webhook_networks
-        id = await create_connection(db, principal, given.model_dump(), call.vault, networks)
+        id = await create_connection(db, principal, given.model_dump(), call.vault, call.settings)
         return await _shown(db, principal, id, status=201, location=f"/v1{CONNECTIONS}/{id}")
 
     return await call.write("connection.write", work)
@@ -233,7 +231,7 @@ async def rotate(call: Call, id: UUID, given: CredentialsIn) -> Response:
             credentials=given.credentials,
             base_url=given.base_url,
             vault=call.vault,
-            networks=call.settings.webhook_networks,
+            settings=call.settings,
         )
         return await _shown(db, principal, id)
 
@@ -255,7 +253,7 @@ async def check(call: Call, id: UUID) -> Response:
     require(principal, "connection.write")
     require_unlimited(principal)
     connection = await call.database.run(call.tenant_id, find, read_only=True)
-    checked = await ask(Dialler(call.settings.webhook_networks, own_of(call.settings)), connection, datetime.now(UTC))
+    checked = await ask(Dialler(call.settings), connection, datetime.now(UTC))
 
     async def work(db: Db, principal: Principal) -> Answer:
         await record_check(db, principal.actor, id, checked)

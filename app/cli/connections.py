@@ -63,7 +63,7 @@ def check_one(
                 known = await find_connection(db, connection, vault_of(settings))
         except Refusal as refusal:
             return refusal.detail
-        checked = await ask(Dialler(settings.webhook_networks), known, datetime.now(UTC))
+        checked = await ask(Dialler(settings), known, datetime.now(UTC))
         async with found.database.transaction(tenant_id) as db:
             await record_check(db, SYSTEM, connection, checked)
         return checked

@@ -81,7 +81,10 @@ class Jira(Desk):
 
     def _text(self, document: Any) -> str:
         only(document, "type", "version", "content", needed=("type", "version", "content"))
-        return "".join(piece["text"] for part in document["content"] for piece in part["content"])
+        pieces = [piece["text"] for part in document["content"] for piece in part["content"]]
+        if "" in pieces or any("\n" in piece for piece in pieces):
+            raise Refused(400, "INVALID_INPUT")  # a piece of text is neither empty nor of several lines
+        return "\n".join(pieces)
 
     def _comment(self, note: Note) -> dict[str, Any]:
         content = [{"type": "paragraph", "content": [{"type": "text", "text": note.text}]}]
