@@ -171,8 +171,8 @@ class Courier:
         for left in range(IN_A_ROW_MAX - 1, -1, -1):
             if delivery is None:
                 return
-            if delivery.status != "active":
-                await park(self.database, lane)
+            if delivery.status != "active" or (delivery.confirmed_at is None and lane.stream_id != lane.endpoint_id):
+                await park(self.database, lane, self._clock())
                 return
             outcome = await self._attempt(lane, delivery)
             (self._failing.add if outcome.error else self._failing.discard)(lane.endpoint_id)
@@ -186,6 +186,8 @@ class Courier:
         """Send one delivery, unless it is kept back."""
         event, incident = delivery.event, delivery.event["incident"]
         if event["type"] != "webhook_endpoint.tested":
+            if delivery.confirmed_at is None:  # of itself an endpoint is told from its first test on
+                return Outcome(status="withheld")
             # The clients of an incident may have changed since the event was queued.
             clients = [] if incident is None else incident["client_ids"]
             allowed = None if delivery.client_ids is None else {str(one) for one in delivery.client_ids}

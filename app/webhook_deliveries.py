@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import Struct, structs
 
 from app.database import Database, Db
+from app.due_work import CHANNEL
 from app.event_envelopes import COLUMNS, DATA, event_of
 from app.rows import Written, update_row
 from domain.actors import SYSTEM
@@ -36,6 +37,16 @@ WHERE e.tenant_id = $1 AND NOT e.id = ANY ($3::uuid[]) LIMIT $4
 _MINE = "tenant_id = $1 AND endpoint_id = $2 AND stream = $3 AND stream_id = $4 AND next_at = $5"
 _MOVE = f"UPDATE webhook_lanes SET next_at = $6 WHERE {_MINE}"
 _PARK = f"UPDATE webhook_lanes SET next_at = 'infinity' WHERE {_MINE}"
+# Whoever lets the endpoint go on again has done so before, or finds the lane parked.
+_IS_TOLD = """
+SELECT status = 'active' AND (confirmed_at IS NOT NULL OR id = $3) FROM webhook_endpoints
+WHERE tenant_id = $1 AND id = $2 FOR SHARE
+"""
+# What was parked goes on, and what waits goes on now; what is leased is on its way.
+_RESUME = """
+UPDATE webhook_lanes SET next_at = now()
+WHERE tenant_id = $1 AND endpoint_id = $2 AND next_at > now() + interval '2 minutes'
+"""
 # Of lanes that this transaction holds: whoever queues for one waits, and then makes it anew.
 _END = f"DELETE FROM webhook_lanes WHERE {_MINE}"
 # Read anew for each attempt: what was erased meanwhile is not sent.
@@ -46,7 +57,7 @@ CROSS JOIN LATERAL (
     SELECT d.id, d.attempts, {COLUMNS}, l.log_index,
            d.created_at, w.connection_id, w.ticket::text AS ticket,
            w.format, w.url, w.sealed_url, w.filter, w.client_ids, w.payload, w.status,
-           w.failing_since, w.secret,
+           w.failing_since, w.confirmed_at, w.secret,
            CASE WHEN w.previous_secret_until > now() THEN w.previous_secret END AS previous_secret
     FROM webhook_deliveries d
     JOIN webhook_endpoints w ON w.tenant_id = d.tenant_id AND w.id = d.endpoint_id
@@ -111,6 +122,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     payload: str
     status: str
     failing_since: datetime | None
+    confirmed_at: datetime | None
     secret: bytes
     previous_secret: bytes | None
     connection_id: UUID | None
@@ -169,10 +181,19 @@ async def claim_lanes(
     return await database.run(tenant_id, work)
 
 
-async def park(database: Database, lane: Lane) -> None:
-    """Give back a lane until its endpoint is activated again."""
+async def park(database: Database, lane: Lane, now: datetime) -> None:
+    """Give back a lane until its endpoint is activated or has taken its test; at once if that has just happened."""
     async with database.transaction(lane.tenant_id) as db:
-        await db.execute(_PARK, *lane.place)
+        if await db.value(_IS_TOLD, lane.tenant_id, lane.endpoint_id, lane.stream_id):
+            await db.execute(_MOVE, *lane.place, now)
+        else:
+            await db.execute(_PARK, *lane.place)
+
+
+async def resume(db: Db, endpoint_id: UUID) -> None:
+    """Let everything that waits for an endpoint go on now."""
+    await db.execute(_RESUME, db.tenant_id, endpoint_id)
+    await db.execute(f"NOTIFY {CHANNEL}")
 
 
 async def record_outcomes(
@@ -183,6 +204,9 @@ async def record_outcomes(
     None: the lane has no more, or waits for its next attempt, or was given back, or another worker holds it by now.
     With `disabled_because` the endpoint is disabled, a moment later.
     """
+    for one in told:
+        if one.outcome.status == "delivered" and one.delivery.confirmed_at is None:
+            await _confirm(database, one, now)
 
     async def work(db: Db) -> tuple[dict[int, Lane], dict[int, Delivery | None]]:
         await _note_health(db, told, now)
@@ -250,6 +274,26 @@ async def _note_health(db: Db, told: Sequence[Told], now: datetime) -> None:
     if well or ill:
         since = min((one.outcome.at for one in told if one.outcome.at), default=now)
         await db.execute(_HEALTH, db.tenant_id, list(well), list(ill), since)
+
+
+async def _confirm(database: Database, told: Told, now: datetime) -> None:
+    """An endpoint took its test: from now on it is told of events, unless its address is another one by now."""
+    lane, delivery = told.lane, told.delivery
+    find = (
+        "SELECT name FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 AND confirmed_at IS NULL AND url = $3"
+        " AND sealed_url IS NOT DISTINCT FROM $4 FOR NO KEY UPDATE"
+    )
+
+    async def work(db: Db) -> None:
+        row = await db.row(find, db.tenant_id, lane.endpoint_id, delivery.url, delivery.sealed_url)
+        if row is None:
+            return
+        written = Written("webhook_endpoint", "webhook_endpoint.confirmed", name=row["name"])
+        changes = {"confirmed_at": now}
+        await update_row(db, "webhook_endpoints", lane.endpoint_id, changes, written, actor=SYSTEM, at=now)
+        await resume(db, lane.endpoint_id)
+
+    await database.run(lane.tenant_id, work)
 
 
 async def _disable(database: Database, lane: Lane, because: str, now: datetime) -> None:

@@ -19,8 +19,9 @@ from app.rows import Written, changed, check_version, insert_row, update_row
 from app.secrets import Vault
 from app.settings import Settings
 from app.ticket_modes import check_only_opener, endpoint_columns
+from app.webhook_deliveries import resume
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
-from domain.event_formats import FORMATS
+from domain.event_formats import FORMATS, TICKET
 from domain.event_types import check_types
 from domain.refusals import Conflict, InputError, Invalid, NotFound
 from domain.timeline import instant_text
@@ -30,16 +31,11 @@ ENDPOINTS_MAX = 100  # of a tenant: each event may be told to all of them
 REPLAYED_MAX = 10_000  # deliveries in one call
 
 _LOCK = """
-SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status, created_at,
+SELECT id, version, name, url, format, event_types, filter, client_ids, payload, status, created_at, confirmed_at,
        connection_id, ticket::text AS ticket
 FROM webhook_endpoints WHERE tenant_id = $1 AND id = $2 FOR NO KEY UPDATE
 """
 _COUNT = "SELECT count(*) FROM webhook_endpoints WHERE tenant_id = $1 AND status <> 'retired'"
-# What was parked while the endpoint was disabled goes on, and what waits goes on now; what is leased is on its way.
-_RESUME = """
-UPDATE webhook_lanes SET next_at = now()
-WHERE tenant_id = $1 AND endpoint_id = $2 AND next_at > now() + interval '2 minutes'
-"""
 _CLEAR = "DELETE FROM webhook_lanes WHERE tenant_id = $1 AND endpoint_id = $2"
 _REPLAY = """
 WITH chosen AS (
@@ -76,7 +72,7 @@ def url_about(tenant_id: UUID, endpoint_id: UUID) -> bytes:
 async def create_endpoint(
     db: Db, principal: Principal, given: Mapping[str, Any], vault: Vault, settings: Settings
 ) -> tuple[UUID, str]:
-    """Add an endpoint; its id and its secret, shown now and never again.
+    """Add an endpoint; its id and its secret, shown now and never again. It is tested before it is told anything.
 
     `given` holds name, url and event_types, and any of format, filter, client_ids and payload.
 
@@ -103,11 +99,15 @@ async def create_endpoint(
         "updated_at": now,
     }
     await check_only_opener(db, endpoint_id, {"ticket": None, "connection_id": None, **row})
+    if row["format"] == TICKET:  # a check of its connection tells
+        row["confirmed_at"] = now
     hidden = {"secret": vault.seal(secret, about=secret_about(db.tenant_id, endpoint_id))}
     hidden |= _hide_url(row, row["format"], vault, url_about(db.tenant_id, endpoint_id))
     told = Written("webhook_endpoint", "webhook_endpoint.created")
     await insert_row(db, "webhook_endpoints", row, told, actor=principal.actor, at=now, hidden=hidden)
     await queue_retention(db, now + LOOKED_AT_EVERY)
+    if "confirmed_at" not in row:
+        await _test(db, principal, endpoint_id, row["name"])
     return endpoint_id, secret_text(secret)
 
 
@@ -120,7 +120,8 @@ async def change_endpoint(
     vault: Vault,
     settings: Settings,
 ) -> None:
-    """Change what `given` names. Activated again, it is sent what was waiting when it was disabled.
+    """Change what `given` names. Activated again, it is sent what was waiting when it was disabled; at another address
+    it is tested before it is told anything more.
 
     Raises NotFound, Forbidden, Invalid and Conflict.
     """
@@ -137,13 +138,17 @@ async def change_endpoint(
     whole: dict[str, Any] = {**changes, "version": before["version"] + 1, "updated_at": now}
     if "status" in changes:
         whole |= {"disabled_because": None if changes["status"] == "active" else "asked", "failing_since": None}
+    if "url" in changes and before["format"] != TICKET:
+        whole["confirmed_at"] = None
+    is_unconfirmed = whole.get("confirmed_at", before["confirmed_at"]) is None
     told = Written("webhook_endpoint", "webhook_endpoint.changed", fields=sorted(changes))
     hidden = _hide_url(whole, before["format"], vault, url_about(db.tenant_id, endpoint_id))
     await update_row(db, "webhook_endpoints", endpoint_id, whole, told, actor=principal.actor, at=now, hidden=hidden)
     await queue_retention(db, now + LOOKED_AT_EVERY)
     if changes.get("status") == "active":
-        await db.execute(_RESUME, db.tenant_id, endpoint_id)
-        await _wake(db)
+        await resume(db, endpoint_id)
+    if is_unconfirmed and whole.get("status", before["status"]) == "active":
+        await _test(db, principal, endpoint_id, whole.get("name", before["name"]))
 
 
 async def retire_endpoint(db: Db, principal: Principal, endpoint_id: UUID, if_match: str | None) -> None:
@@ -203,17 +208,23 @@ async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID) -> UUI
     before = await _lock(db, endpoint_id)
     if before["status"] != "active":
         raise Conflict("The endpoint is disabled. Activate it first.", code="endpoint-disabled")
-    event = await append(
-        db, "webhook_endpoint", endpoint_id, "webhook_endpoint.tested", {"name": before["name"]}, actor=principal.actor
-    )
+    seq = await _test(db, principal, endpoint_id, before["name"])
     delivery_id: UUID = await db.value(
         "SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND stream = 'webhook_endpoint'"
         " AND stream_id = $2 AND seq = $3",
         db.tenant_id,
         endpoint_id,
-        event["seq"],
+        seq,
     )
     return delivery_id
+
+
+async def _test(db: Db, principal: Principal, endpoint_id: UUID, name: str) -> int:
+    """Write the event that tests an endpoint; its number in the stream of the endpoint."""
+    event = await append(
+        db, "webhook_endpoint", endpoint_id, "webhook_endpoint.tested", {"name": name}, actor=principal.actor
+    )
+    return int(event["seq"])
 
 
 async def replay_delivery(db: Db, principal: Principal, endpoint_id: UUID, delivery_id: UUID) -> None:

@@ -92,6 +92,7 @@ class ReplayIn(In):
 class WebhookEndpoint(Out):
     """An endpoint. `public_key` verifies the signatures `v1a`; the secret of `v1` is never shown again.
 
+    `confirmed_at` is when it took its first test event: before, and again at another `url`, it is told nothing else.
     `failing_since` is the first failure since the last success. `disabled_because`: `asked`, `gone` (it answered 410)
     or `failing` (nothing but failures for the whole schedule of attempts). `pending_count` deliveries wait to be sent,
     `failed_count` have no attempt left; neither is counted beyond 1,000.
@@ -111,6 +112,7 @@ class WebhookEndpoint(Out):
     status: ShownStatus
     disabled_because: Literal["asked", "gone", "failing"] | None
     failing_since: datetime | None
+    confirmed_at: datetime | None
     pending_count: int
     failed_count: int
     public_key: str

@@ -165,7 +165,7 @@ declare(
             "filter client_ids payload status disabled_because public_key "
             "created_by"
         )
-        | instants("created_at updated_at previous_secret_until failing_since")
+        | instants("created_at updated_at previous_secret_until failing_since confirmed_at")
         | {"pending_count": _counted("pending"), "failed_count": _counted("failed")},
         filters={"status": Filter("{t}.status = {v}::text")},
         sorts={"created_at": Sort("{t}.created_at", "timestamptz")},

@@ -63,6 +63,7 @@ class WebhookEndpoint(SQLModel, table=True):
     status: str = columns.text("active")
     disabled_because: str | None = columns.text()
     failing_since: datetime | None
+    confirmed_at: datetime | None
     secret: bytes = columns.binary()  # 32 bytes of HMAC key, then 32 bytes of Ed25519 seed
     previous_secret: bytes | None = columns.binary()
     previous_secret_until: datetime | None

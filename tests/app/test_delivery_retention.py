@@ -118,4 +118,4 @@ async def test_a_retired_endpoint_is_told_nothing_and_keeps_no_secret(
         kinds = await db.fetch("select kind from events where stream = 'webhook_endpoint' order by seq")
     assert row is not None
     assert (row["secret"], row["sealed_url"], lanes) == (b"", None, 0)
-    assert [one["kind"] for one in kinds] == ["webhook_endpoint.created", "webhook_endpoint.retired"]
+    assert [one["kind"] for one in kinds] == [f"webhook_endpoint.{one}" for one in ("created", "tested", "retired")]
