@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
+from msgspec import Struct
 
 from app.database import Db
 from domain.actors import ORIGIN, Actor
@@ -71,6 +72,23 @@ class Happening(Protocol):
         """When it happened, as claimed."""
 
 
+class Told(Struct):
+    """What happened as canonical text, before it has its place in a stream."""
+
+    kind: str
+    text: bytes
+    occurred_at: datetime | None
+
+
+def told(events: Iterable[Happening], actor: Actor) -> list[Told]:
+    """Events as what is hashed of them. Raises domain.timeline.NotCanonical for data that has no canonical form."""
+    origin = {} if actor.via is None else {ORIGIN: actor.via.stored}
+    return [
+        Told(event.kind, canonical_data({**event.data, **origin} if origin else event.data), event.occurred_at)
+        for event in events
+    ]
+
+
 def frames(
     tenant: UUID,
     stream: str,
@@ -81,18 +99,29 @@ def frames(
     actor: Actor,
     recorded_at: datetime,
 ) -> list[Row]:
+    """The rows that continue a stream from its head, see `linked`. Raises as `told` does."""
+    return linked(tenant, stream, stream_id, head_seq, head_hash, told(events, actor), actor, recorded_at)
+
+
+def linked(
+    tenant: UUID,
+    stream: str,
+    stream_id: UUID,
+    head_seq: int,
+    head_hash: str,
+    events: Iterable[Told],
+    actor: Actor,
+    recorded_at: datetime,
+) -> list[Row]:
     """The rows that continue a stream from its head: columns of `events` plus `salt` (as `\\x...`) and `data`.
 
     A stream without events has the head (0, GENESIS). The last row is the new head.
-    Raises domain.timeline.NotCanonical for data that has no canonical form, such as a float.
     """
     rows: list[Row] = []
     recorded = instant_text(recorded_at)
     seq, previous = head_seq, head_hash
-    origin = {} if actor.via is None else {ORIGIN: actor.via.stored}
     for event in events:
         seq += 1
-        text = canonical_data({**event.data, **origin} if origin else event.data)
         salt = urandom(SALT_BYTES)
         row: Row = {
             "stream": stream,
@@ -103,11 +132,11 @@ def frames(
             "recorded_at": recorded,
             "actor_kind": actor.kind,
             "actor_id": str(actor.id),
-            "data_digest": text_digest(salt, text),
+            "data_digest": text_digest(salt, event.text),
             "prev_hash": previous,
         }
         previous = frame_hash(tenant=tenant, **row)
-        row.update(tenant_id=str(tenant), hash=previous, salt=f"\\x{salt.hex()}", data=orjson.Fragment(text))
+        row.update(tenant_id=str(tenant), hash=previous, salt=f"\\x{salt.hex()}", data=orjson.Fragment(event.text))
         rows.append(row)
     return rows
 
@@ -129,7 +158,7 @@ async def append(
     """
     seq, head = await lock_head(db, stream, stream_id)
     now = recorded_at or datetime.now(UTC)
-    rows = frames(db.tenant_id, stream, stream_id, seq, head, [_Told(kind, data, occurred_at)], actor, now)
+    rows = frames(db.tenant_id, stream, stream_id, seq, head, [_Said(kind, data, occurred_at)], actor, now)
     await insert_frames(db, rows)
     return rows[-1]
 
@@ -146,7 +175,7 @@ async def insert_frames(db: Db, rows: list[Row]) -> None:
     await db.execute(_APPEND, orjson.dumps(rows).decode())
 
 
-class _Told:
+class _Said:
     __slots__ = ("data", "kind", "occurred_at")
 
     def __init__(self, kind: str, data: Mapping[str, Any], occurred_at: datetime | None) -> None:

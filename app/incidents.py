@@ -192,7 +192,7 @@ async def _write_new(
     settle(change)
     _check_client_wall(principal, change.record)
     async with _written(db, principal):
-        new = await save_new_rows(db, stored)
+        new = await save_new_rows(db, stored, change)
         await save_tools(db, stored, change)
     text, provisional = await read(incident.id) if read is not None else None, incident.number
     async with _written(db, principal):

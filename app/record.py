@@ -5,7 +5,7 @@ The first event of a write carries `changes`: {table: {row: {column: value}}}. S
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ import orjson
 from msgspec import NODEFAULT, Raw, Struct, field, structs
 
 from app.database import Db
-from app.events import FRAME_ROWS, INSERT_EVENT_DATA, INSERT_EVENTS, MOVE_HEADS, frames
+from app.events import FRAME_ROWS, INSERT_EVENT_DATA, INSERT_EVENTS, MOVE_HEADS, Told, linked, told
 from app.incident_filters import Filters, filter_changes, filter_statement, filter_text, filters_of, split_numbered
 from domain.changes import Change, Event
 from domain.record import (
@@ -207,64 +207,63 @@ async def save_record(db: Db, stored: Stored, change: Change) -> None:
     difference = Difference(stored)
     if not difference.rows and not change.events:
         return
-    framed = _framed(db, stored, change, difference)
+    framed = _framed(db, stored, change, told(_events(change, difference), change.actor))
     filters = filter_changes(stored.filters, filters_of(stored.record))
     statement = _statement(tuple(difference.rows), tuple(filters))
-    told = orjson.dumps(framed).decode(), filter_text({**filters, "number": stored.record.incident.number})
-    await db.execute(statement, db.tenant_id, stored.record.incident.id, *told, *_encoded(difference))
+    given = orjson.dumps(framed).decode(), filter_text({**filters, "number": stored.record.incident.number})
+    await db.execute(statement, db.tenant_id, stored.record.incident.id, *given, *_encoded(difference))
     _keep(db.tenant_id, stored.record.incident.id, difference.text, framed[-1]["hash"])
 
 
 class New(Struct, frozen=True):
-    """A new incident as far as it is written: what the event is to say, and the filters that carry the number."""
+    """A new incident as far as it is written: its JSON, its events and the filters that carry the number."""
 
-    difference: Difference
+    provisional: str  # stands for the number wherever it is told
+    text: bytes
+    events: list[Told]
     filters: dict[str, Any]
 
 
-async def save_new_rows(db: Db, stored: Stored) -> New:
+async def save_new_rows(db: Db, stored: Stored, change: Change) -> New:
     """Write a new incident but for its number and its timeline, which `tell_new_record` adds in the same transaction.
 
     From taking the number to the commit every other report of the tenant waits: whatever can be done before is.
     Raises as `save_record` does, and then no number was taken.
     """
-    difference = Difference(stored)
+    difference, incident = Difference(stored), stored.record.incident
     filters, later = split_numbered(filter_changes(None, filters_of(stored.record, is_named=False)))
     statement = _insert(tuple(difference.rows), tuple(filters))
-    given = db.tenant_id, stored.record.incident.id, filter_text(filters)
-    await db.execute(statement, *given, *_encoded(difference))
-    return New(difference, later)
+    await db.execute(statement, db.tenant_id, incident.id, filter_text(filters), *_encoded(difference))
+    events = told(_events(change, difference), change.actor)
+    return New(incident.number, difference.text, events, later)
 
 
 async def tell_new_record(db: Db, stored: Stored, change: Change, new: New, number: str) -> None:
     """Give the incident that `save_new_rows` wrote its number, and begin its timeline."""
-    incident = stored.record.incident
     name_incident(change, number)
-    new.difference.changes["incidents"][str(incident.id)]["number"] = number
-    framed = _framed(db, stored, change, new.difference)
+    provisional, named = new.provisional.encode(), number.encode()
+    for event in new.events:
+        event.text = event.text.replace(provisional, named)
+    framed = _framed(db, stored, change, new.events)
     filters = {**new.filters, "words_added": words(number)}
-    told = orjson.dumps(framed).decode(), filter_text({**filters, "number": number})
-    await db.execute(_name(tuple(filters)), db.tenant_id, incident.id, *told, number)
-    _keep(db.tenant_id, incident.id, _encode(stored.record), framed[-1]["hash"])
+    given = orjson.dumps(framed).decode(), filter_text({**filters, "number": number})
+    await db.execute(_name(tuple(filters)), db.tenant_id, stored.record.incident.id, *given, number)
+    _keep(db.tenant_id, stored.record.incident.id, new.text.replace(provisional, named), framed[-1]["hash"])
 
 
 def _encoded(difference: Difference) -> list[str]:
     return [f"[{b','.join(rows).decode()}]" for rows in difference.rows.values()]
 
 
-def _framed(db: Db, stored: Stored, change: Change, difference: Difference) -> list[dict[str, Any]]:
+def _events(change: Change, difference: Difference) -> list[Event]:
     events = list(change.events) or [Event("record.settled", {}, change.now)]
     events[0] = Event(events[0].kind, {**events[0].data, "changes": difference.changes}, events[0].occurred_at)
-    return frames(
-        db.tenant_id,
-        "incident",
-        stored.record.incident.id,
-        stored.head_seq,
-        stored.head_hash,
-        events,
-        change.actor,
-        change.now,
-    )
+    return events
+
+
+def _framed(db: Db, stored: Stored, change: Change, events: Sequence[Told]) -> list[dict[str, Any]]:
+    at = stored.record.incident.id, stored.head_seq, stored.head_hash
+    return linked(db.tenant_id, "incident", *at, events, change.actor, change.now)
 
 
 @lru_cache(maxsize=256)
@@ -291,9 +290,13 @@ def _name(filters: tuple[str, ...]) -> str:
 def _told_with(parts: list[str], filters: tuple[str, ...]) -> str:
     given = "given AS (SELECT $1::uuid, $2::uuid, $4::jsonb)"  # so that each parameter has a type
     framed = f"framed AS MATERIALIZED ({FRAME_ROWS.format(parameter='$3')})"
-    told = [f"told AS ({INSERT_EVENTS.format(rows='framed')})", f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})"]
-    told += [f"{name} AS ({filter_statement(name, '$4')})" for name in filters]
-    return f"WITH {', '.join([given, framed, *parts, *told])} {MOVE_HEADS.format(rows='framed')}"
+    parts = [
+        *parts,
+        f"told AS ({INSERT_EVENTS.format(rows='framed')})",
+        f"said AS ({INSERT_EVENT_DATA.format(rows='framed')})",
+    ]
+    parts += [f"{name} AS ({filter_statement(name, '$4')})" for name in filters]
+    return f"WITH {', '.join([given, framed, *parts])} {MOVE_HEADS.format(rows='framed')}"
 
 
 def _upsert(table: str, parameter: int, *, is_new: bool) -> str:

@@ -98,7 +98,7 @@ def open_report(
     )
     change = Change(Record(incident=incident, documents=new_documents()), None, actor, now, around, new_id)
     _name_discoverer(change, report)
-    change.emit("incident.reported", number="", title=incident.title, suggested=intake.suggestion)
+    change.emit("incident.reported", number=incident.number, title=incident.title, suggested=intake.suggestion)
     _add_references(change, report)
     expect_triage(change)
     _fill(change, report)
