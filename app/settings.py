@@ -119,8 +119,8 @@ class Settings(BaseSettings):
     tenant_requests_per_minute: int = Field(120_000, ge=1, description="Requests of one tenant.")
     source_requests_per_minute: int = Field(60_000, ge=1, description="Deliveries of one inbound source.")
     refused_credentials_per_minute: int = Field(60, ge=1, description="Wrong credentials of one address or prefix.")
-    sockets_max: int = Field(5_000, ge=1, description="Open WebSockets of this process.")
-    tenant_sockets_max: int = Field(2_000, ge=1, description="Open WebSockets of one tenant in this process.")
+    sockets_max: int = Field(5_000, ge=1, description="Open WebSockets and event streams of this process.")
+    tenant_sockets_max: int = Field(2_000, ge=1, description="The same of one tenant in this process.")
     incidents_per_day: int = Field(1_000_000, ge=1, description="Incidents one tenant may open in a day.")
 
     @field_validator(

@@ -11,7 +11,7 @@ import asyncpg
 import uvloop
 from rich.console import Console
 
-from bench import boards, duties, measures, outbound, populations, sockets, table
+from bench import boards, duties, feed, measures, outbound, populations, sockets, table
 from bench.figures import Comparison, Figure
 from bench.machine import facts
 from bench.rig import DATABASE, Rig
@@ -29,6 +29,7 @@ SECTIONS = (
     "populations",
     "sockets",
     "outbound",
+    "feed",
     "memory",
     "idle",
 )
@@ -100,7 +101,11 @@ class Run:
             with self._busy(f"Telling {outbound.RECEIVERS} receivers"):
                 async for figure in outbound.figures(rig):
                     self.add(figure)
-        if self.chosen.only == ["outbound"]:
+        if self.wants("feed"):
+            with self._busy(f"Giving {feed.MANY:,} events their places, then reading them"):
+                async for figure in feed.figures(rig, seconds):
+                    self.add(figure)
+        if self.chosen.only in (["outbound"], ["feed"]):
             return
         with self._busy(f"Preparing {measures.COPIES:,} incidents"):
             await loads.prepare()
