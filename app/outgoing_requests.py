@@ -16,6 +16,7 @@ from app.webhook_deliveries import Delivery
 from app.webhook_endpoints import secret_about, url_about
 from app.webhook_signatures import signature_headers
 from domain.event_formats import FORMATS, event_body
+from domain.event_samples import sample_of
 
 USER_AGENT = "Holdfast-Webhooks/1"
 SHOWN_HEADERS = frozenset({"content-type", "user-agent", "webhook-id", "webhook-timestamp"})
@@ -32,7 +33,8 @@ def request_of(
     base_url: str,
     at: datetime,
 ) -> Request:
-    """The request that tells `event`, signed as of `at`. Raises Unsealable."""
+    """The request that tells `event`, signed as of `at`; a test as the sample that it asks for. Raises Unsealable."""
+    event = sample_of(event, base_url)
     about = secret_about(tenant_id, endpoint_id)
     sealed = [one for one in (delivery.secret, delivery.previous_secret) if one is not None]
     secrets = [vault.open(one, about=about) for one in sealed]

@@ -22,7 +22,7 @@ from app.ticket_modes import check_only_opener, endpoint_columns
 from app.webhook_deliveries import resume
 from app.webhook_signatures import new_signing_secret, public_key_text, secret_text
 from domain.event_formats import FORMATS, TICKET
-from domain.event_types import check_types
+from domain.event_types import TYPES, check_types
 from domain.refusals import Conflict, InputError, Invalid, NotFound
 from domain.timeline import instant_text
 from domain.webhook_endpoints import check_filter, masked_url
@@ -199,16 +199,21 @@ async def rotate_endpoint(db: Db, principal: Principal, endpoint_id: UUID, *, ov
     return secret_text(secret)
 
 
-async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID) -> UUID:
+async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID, event_type: str | None = None) -> UUID:
     """Send an event `webhook_endpoint.tested` to the endpoint, past its types and filter; the id of the delivery.
 
-    Raises NotFound, Forbidden and Conflict (`endpoint-disabled`, `endpoint-retired`).
+    With `event_type` what is sent looks like an event of that type. Raises NotFound, Forbidden, Invalid for a type that
+    is not in the catalogue, and Conflict (`endpoint-disabled`, `endpoint-retired`).
     """
     _require(principal)
+    if event_type is not None and event_type not in TYPES:
+        raise Invalid(
+            "There is no such type of events.", errors=[InputError("/event_type", "a type of GET /v1/event-types")]
+        )
     before = await _lock(db, endpoint_id)
     if before["status"] != "active":
         raise Conflict("The endpoint is disabled. Activate it first.", code="endpoint-disabled")
-    seq = await _test(db, principal, endpoint_id, before["name"])
+    seq = await _test(db, principal, endpoint_id, before["name"], event_type)
     delivery_id: UUID = await db.value(
         "SELECT id FROM webhook_deliveries WHERE tenant_id = $1 AND endpoint_id = $2 AND stream = 'webhook_endpoint'"
         " AND stream_id = $2 AND seq = $3",
@@ -219,11 +224,10 @@ async def check_endpoint(db: Db, principal: Principal, endpoint_id: UUID) -> UUI
     return delivery_id
 
 
-async def _test(db: Db, principal: Principal, endpoint_id: UUID, name: str) -> int:
+async def _test(db: Db, principal: Principal, endpoint_id: UUID, name: str, event_type: str | None = None) -> int:
     """Write the event that tests an endpoint; its number in the stream of the endpoint."""
-    event = await append(
-        db, "webhook_endpoint", endpoint_id, "webhook_endpoint.tested", {"name": name}, actor=principal.actor
-    )
+    data = {"name": name} | ({"event_type": event_type} if event_type is not None else {})
+    event = await append(db, "webhook_endpoint", endpoint_id, "webhook_endpoint.tested", data, actor=principal.actor)
     return int(event["seq"])
 
 

@@ -164,6 +164,7 @@ MUTATIONS: dict[str, Mutation] = {
         Mutation("retireWebhookEndpoint", webhook_endpoints.retire, "WebhookEndpoint"),
         Mutation("rotateWebhookEndpoint", webhook_endpoints.rotate, "WebhookEndpoint"),
         Mutation("testWebhookEndpoint", webhook_endpoints.send_test, "WebhookDelivery"),
+        Mutation("sendWebhookSample", webhook_endpoints.send_sample, "WebhookDelivery"),
         Mutation("replayWebhookDelivery", webhook_endpoints.replay_one, "WebhookDelivery"),
         Mutation("replayWebhookDeliveries", webhook_endpoints.replay_range),
     )

@@ -80,6 +80,12 @@ class EndpointRotationIn(In):
     overlap_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 86_400
 
 
+class SampleIn(In):
+    """Which type of events to send a sample of."""
+
+    event_type: Word
+
+
 class ReplayIn(In):
     """Which deliveries to send again: those queued from `since` (the first that is kept) to before `until` (now), in
     these states."""
@@ -286,6 +292,21 @@ async def send_test(call: Call, id: UUID) -> Response:
 
     async def work(db: Db, principal: Principal) -> Answer:
         delivery_id = await check_endpoint(db, principal, id)
+        return await shown(db, principal, "webhook_delivery", WebhookDelivery, delivery_id)
+
+    return await call.write("endpoint.write", work)
+
+
+@routes.post(
+    f"{ENDPOINTS}/{{id}}/samples",
+    summary="Send a sample",
+    **declares("endpoint.write", answer=WebhookDelivery, refuses=[409]),
+)
+async def send_sample(call: Call, id: UUID, given: SampleIn) -> Response:
+    """Send a test event that looks like one of a type of the catalogue, of the incident INC-0."""
+
+    async def work(db: Db, principal: Principal) -> Answer:
+        delivery_id = await check_endpoint(db, principal, id, given.event_type)
         return await shown(db, principal, "webhook_delivery", WebhookDelivery, delivery_id)
 
     return await call.write("endpoint.write", work)

@@ -540,3 +540,18 @@ async def test_a_test_that_another_address_took_confirms_nothing(
     await courier().work_for(tenant.tenant_id)
     assert [one.path for one in receiver.got] == ["/events", "/events/elsewhere"]
     assert (await read(http, endpoint))["confirmed_at"] is None
+
+
+async def test_a_sample_looks_like_an_event_of_the_chosen_type(
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
+) -> None:
+    endpoint = await add(http, receiver, event_types=["tool.*"], payload="full", filter="stream == 'tool'")
+    await courier().work_for(tenant.tenant_id)
+    path = f"{ENDPOINTS}/{endpoint['id']}/samples"
+    unknown = await http.post(path, json={"event_type": "step.danced"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/event_type")
+    sent = (await http.post(path, json={"event_type": "step.completed"})).json()
+    await courier().work_for(tenant.tenant_id)
+    (event,) = receiver.events
+    assert (event["id"], event["type"], event["incident"]["number"]) == (sent["event_id"], "step.completed", "INC-0")
+    assert Webhook(endpoint["secret"]).verify(receiver.got[0].body, receiver.got[0].headers) == event

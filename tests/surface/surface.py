@@ -165,6 +165,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "event_types": ["incident.*"],
         "filter": "type != 'incident.held'",
     },
+    "POST /v1/webhook-endpoints/{id}/samples": {"event_type": "step.completed"},
     "PATCH /v1/webhook-endpoints/{id}": {
         "url": "https://receiver.example/others",
         "event_types": ["*"],
