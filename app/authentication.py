@@ -17,7 +17,7 @@ from app.database import Db
 from app.secrets import Claim
 from app.sign_in import SignIn, mapped_roles
 from domain.actors import Actor
-from domain.refusals import Refusal
+from domain.refusals import InputError, Refusal
 
 # Roles that read every incident of the tenant (within their client and period limits): permissions.md, "content".
 READS_ALL = frozenset(
@@ -48,6 +48,7 @@ class Unauthenticated(Refusal):
         super().__init__(
             "Send a valid API key as `Authorization: Bearer hf_...`, or an access token of your organisation's identity"
             " provider. This request carries none that is valid.",
+            errors=[InputError("/header/authorization", "no credential that is valid now")],
             headers={"WWW-Authenticate": 'Bearer realm="holdfast"'},
         )
 

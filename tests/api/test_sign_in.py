@@ -44,6 +44,15 @@ async def test_who_signed_in_writes_as_the_person(place: Place) -> None:
     assert key.status_code == 201, key.text
 
 
+DOORS = (
+    ("GET", "/v1/me", None),
+    ("POST", "/v1/incidents", None),
+    ("POST", "/graphql", {"query": "{ viewer { id } }"}),
+    ("POST", "/graphql", {"query": 'mutation { addClient(input: {name: "Forged"}) { __typename } }'}),
+)
+"""REST and the graph, to read and to write; sockets are tried in test_subscriptions.py."""
+
+
 async def test_no_forged_token_opens_anything(place: Place) -> None:
     forged = forged_tokens(place.issuer, "ann")
     assert len(forged) >= 30
@@ -51,11 +60,11 @@ async def test_no_forged_token_opens_anything(place: Place) -> None:
     before = place.issuer.questions
     answers = {}
     for name, text in forged.items():
-        for method, path in (("GET", "/v1/me"), ("POST", "/v1/incidents")):
-            answer = await place.http.request(
-                method, path, headers=place.holding(text) | {"X-Request-Id": "same-request"}, json=None
+        for method, path, body in DOORS:
+            headers = place.holding(text) | {"X-Request-Id": "same-request"}
+            answers[name, method, str(body or path)] = await place.http.request(
+                method, path, headers=headers, json=body
             )
-            answers[name, method] = answer
     wrong = {name: answer.status_code for name, answer in answers.items() if answer.status_code != 401}
     assert wrong == {}
     assert len({answer.content for answer in answers.values()}) == 1

@@ -140,6 +140,11 @@ def nodes(tenant: Prepared) -> dict[str, str]:
         "ServiceAccount": "ServiceAccount:" + tenant.values["/v1/service-accounts/{id}"],
         "Source": "Source:" + tenant.values["/v1/sources/{id}"],
         "HookDelivery": "HookDelivery:" + tenant.values["/v1/sources/{id}/deliveries/{delivery_id}"],
+        "Connection": "Connection:" + tenant.values["/v1/connections/{id}"],
+        "Erasure": "Erasure:" + tenant.values[f"{INCIDENT}/erasures/{{erasure_id}}"],
+        "IdentityProvider": "IdentityProvider:" + tenant.values["/v1/identity-providers/{id}"],
+        "Tool": "Tool:" + tenant.values["/v1/tools/{id}"],
+        "ToolDecision": "ToolDecision:" + tenant.values["/v1/tools/{id}/decisions/{decision_id}"],
         "WebhookEndpoint": "WebhookEndpoint:" + tenant.values["/v1/webhook-endpoints/{id}"],
         "WebhookDelivery": "WebhookDelivery:" + tenant.values["/v1/webhook-endpoints/{id}/deliveries/{delivery_id}"],
     }

@@ -78,7 +78,7 @@ def root_fields(tenant: Prepared, way: str) -> Iterator[tuple[str, str]]:
         given = {**{key: json.dumps(value) for key, value in places.items()}, "input": "{facts: {}}"}
         kind = get_named_type(one.type)
         assert isinstance(kind, GraphQLObjectType)
-        inner = " ".join(graph.leaves(kind)) or "nodes { __typename }"
+        inner = " ".join(graph.leaves(kind)) or f"{next(iter(kind.fields))} {{ __typename }}"
         yield root.name, f"{{ {root.name}{graph.arguments(one, given.__getitem__)}{way} {{ {inner} }} }}"
     yield "incident", f'{{ incident(id: "{tenant.values[INCIDENT]}"){way} {{ number }} }}'
     for name, id in nodes(tenant).items():
