@@ -312,7 +312,7 @@ def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
     names = [one.name for one in structs.fields(row_type)]
     insert = (
         f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"
-        f" FROM json_populate_recordset({_defaults(table, row_type)}, ${parameter}::json) r"
+        f" FROM jsonb_populate_recordset({_defaults(table, row_type)}, ${parameter}::jsonb) r"
     )
     updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
     return insert if is_new else f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
