@@ -3,9 +3,11 @@
 Plain ASGI: a chain of Starlette's BaseHTTPMiddleware costs several times what a request costs.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from traceback import extract_tb
 
@@ -63,6 +65,11 @@ class Door:
                 await self.app(scope, receive, sent.send)
         except ClientDisconnect:
             pass  # nobody is there to answer
+        except asyncio.CancelledError:  # the process ends and waits no longer
+            if not sent.status:
+                detail = "The service is stopping. Repeat the request; with an Idempotency-Key that is safe."
+                stopping = problem(503, "unavailable", detail, request_id, headers={"Retry-After": "2"})
+                await stopping(scope, receive, sent.send)
         except Exception as error:
             # The message and the values of an error may hold what a caller typed: only its kind and place are logged.
             frames = [
@@ -86,7 +93,8 @@ class Door:
         scope["holdfast.request_id"] = new_id().hex
         scope["holdfast.address"] = self._address(scope, headers)
         structlog.contextvars.bind_contextvars(request_id=scope["holdfast.request_id"])
-        await self.app(scope, receive, send)
+        with suppress(asyncio.CancelledError):  # the process ends and waits no longer
+            await self.app(scope, receive, send)
 
     def _refuse(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[int, str, str] | None:
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:

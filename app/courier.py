@@ -82,17 +82,21 @@ class Courier:
         self._failing: set[UUID] = set()
 
     async def run(self) -> None:
-        """Send until `stop` is called; what is on its way then is finished."""
-        while not self._stopping:
-            self.wake.clear()
-            looked_at = time.monotonic()
-            if not await self._look():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_SECONDS if self.is_heard else POLL_UNHEARD_SECONDS):
-                        await self.wake.wait()
-            await asyncio.sleep(looked_at + PAUSE_SECONDS - time.monotonic())
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._lines.close()
+        """Send until `stop` is called; what is on its way then is finished. Cancelled, it drops that too."""
+        try:
+            while not self._stopping:
+                self.wake.clear()
+                looked_at = time.monotonic()
+                if not await self._look():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(POLL_SECONDS if self.is_heard else POLL_UNHEARD_SECONDS):
+                            await self.wake.wait()
+                await asyncio.sleep(looked_at + PAUSE_SECONDS - time.monotonic())
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            self._lines.close()
 
     def stop(self) -> None:
         """Let `run` return after what is on its way."""

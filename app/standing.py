@@ -18,6 +18,7 @@ from app.worker import Worker
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 30
+HURRIED_SECONDS_MAX = 2.0  # for what is cancelled to be gone
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 log = structlog.get_logger("holdfast.serving")
 
@@ -68,11 +69,15 @@ async def stand(
     settings: Settings, server: EmbeddedPostgres | None, listener: socket.socket, make_api: MakeApi, welcome: Welcome
 ) -> None:
     """Serve until told to end: then readiness goes red, requests finish, the worker stops. Raises StartRefused."""
+    ending = _Ending()
     async with opened(settings, server) as found, _watched(server):
         api = make_api(settings, found.database)
         http = _Http(api, settings, lambda: welcome(found, _address(settings, listener)))
-        async with _working(found) if settings.worker else contextlib.nullcontext():
-            with _signals(lambda: _end(http)):
+        with _signals(ending):
+            async with (
+                _beside(_end(http, ending)),
+                _working(found, ending) if settings.worker else contextlib.nullcontext(),
+            ):
                 try:
                     await http.serve(sockets=[listener])
                 except SystemExit as error:  # uvicorn's word for a lifespan that failed
@@ -81,11 +86,24 @@ async def stand(
 
 async def work_alone(settings: Settings, server: EmbeddedPostgres | None) -> None:
     """Do the background work until told to end. Raises StartRefused."""
-    ended = asyncio.Event()
-    async with opened(settings, server, serves=False) as found, _watched(server), _working(found):
-        with _signals(ended.set):
-            log.info("working")
-            await ended.wait()
+    ending = _Ending()
+    async with opened(settings, server, serves=False) as found, _watched(server):
+        with _signals(ending):
+            async with _working(found, ending):
+                log.info("working")
+                await ending.asked.wait()
+
+
+class _Ending:
+    """What signals ask for: the first one to end in good order, a second one to wait for nothing any more."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurried = asyncio.Event()
+
+    def ask(self) -> None:
+        """A signal came."""
+        (self.hurried if self.asked.is_set() else self.asked).set()
 
 
 class _Http(uvicorn.Server):
@@ -116,35 +134,47 @@ class _Http(uvicorn.Server):
         if self.started:
             self._welcome()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End requests that are not waited for any more and what the API holds, which uvicorn leaves to the loop."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            left = set(self.server_state.tasks)
+            for task in left:
+                task.cancel()
+            if left:
+                await asyncio.wait(left, timeout=HURRIED_SECONDS_MAX)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.lifespan.shutdown(), HURRIED_SECONDS_MAX)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals alone."""
         yield
 
 
-def _end(http: _Http) -> None:
-    """The first signal ends in good order, a second one at once."""
-    if http.should_exit:
-        http.force_exit = True
+async def _end(http: _Http, ending: _Ending) -> None:
+    """Let readiness go red and requests finish when it is asked, and wait for none of them when it hurries."""
+    await ending.asked.wait()
     http.should_exit = True
     readiness = getattr(http.api.state, "readiness", None)
     if readiness is not None:
         readiness.is_stopping = True
-    streams = getattr(http.api.state, "event_streams", None)
-    if streams is not None:  # they have no end of their own to wait for
-        streams.end()
+    await ending.hurried.wait()
+    http.force_exit = True
 
 
 @contextlib.contextmanager
-def _signals(end: Callable[[], None]) -> Iterator[None]:
+def _signals(ending: _Ending) -> Iterator[None]:
+    """Tell signals to `ending`. Those that come after the block are ignored: what is left to close is short."""
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, ending.ask)
     try:
         yield
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.asynccontextmanager
@@ -158,7 +188,7 @@ async def _watched(server: EmbeddedPostgres | None) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _working(found: Opened) -> AsyncIterator[None]:
+async def _working(found: Opened, ending: _Ending) -> AsyncIterator[None]:
     """Do the background work beside the block."""
     worker = Worker(found.database, found.settings, listen_dsn=found.addresses.runtime)
     async with _beside(worker.run()) as task:
@@ -166,7 +196,13 @@ async def _working(found: Opened) -> AsyncIterator[None]:
             yield
         finally:
             worker.stop()  # what it has in hand is finished
-            await asyncio.wait([task], timeout=found.settings.shutdown_seconds)
+            async with _beside(_wait(ending.hurried)) as hurried:
+                waits = (task, hurried)
+                await asyncio.wait(waits, timeout=found.settings.shutdown_seconds, return_when=asyncio.FIRST_COMPLETED)
+
+
+async def _wait(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 @contextlib.asynccontextmanager

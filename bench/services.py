@@ -107,6 +107,14 @@ class Process:
             await asyncio.sleep(0.02)
         raise RuntimeError(f"the server did not get ready:\n{self.log.read_text()[-3000:]}")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._popen.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it has ended by itself; its exit code."""
+        return self._popen.wait(STOP_SECONDS_MAX)
+
     def kill(self) -> None:
         """End it without a warning."""
         self._popen.kill()
