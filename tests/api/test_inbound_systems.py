@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,38 @@ def told_of(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
+async def missing(http: httpx.AsyncClient, source_id: str, entry: dict[str, Any], told: dict[str, Any]) -> list[str]:
+    """What of an expectation cannot be read at the incident, wherever it has its place there."""
+    expected, base = entry["expect"], f"/v1/incidents/{told['incident']['id']}"
+    found = (await http.get(base)).json()
+    places = [f"{base}/documentation", f"{base}/timeline?limit=200", f"/v1/sources/{source_id}/unmapped-clients"]
+    written = "".join([(await http.get(place)).text for place in places])
+    reference = found["external_references"][0]
+    says = {
+        "title": found["title"] == expected.get("title") or told["result"] != "created",
+        "severity": found["severity_hint"] == expected.get("severity"),
+        "external_id": reference["id"] == expected.get("external_id", "").removeprefix("INC-"),
+        "external_ref": reference["key"] == expected.get("external_ref"),
+        "external_url": reference["url"] == expected.get("external_url")
+        or "<instance>" in expected.get("external_url", ""),
+        "created_at": told["result"] != "created"
+        or datetime.fromisoformat(found["discovered_at"]) == utc(str(expected.get("created_at", "1970-01-01"))),
+    }
+    everything = json.dumps(found, ensure_ascii=False) + written
+    for name in ("client", "client_ref", "reporter", "assignee", "comment", "resolution", "tool", "description"):
+        says[name] = json.dumps(expected.get(name, ""), ensure_ascii=False).strip('"') in everything
+    says["observables"] = all(one in everything for one in expected.get("observables", ()))
+    if told["result"] != "created":  # an update that says where it stands is told in the timeline
+        says["status"] = f"Status there: {expected.get('status')}" in everything or found["close_asked"] is not None
+    return [name for name, is_there in says.items() if name in expected and not is_there]
+
+
+def utc(text: str) -> datetime:
+    """An instant of an expectation: without a zone it is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 @pytest.mark.parametrize("system", sorted(set(system_names()) - {"slack"}))
 async def test_its_bodies_act_once_each(system: str, http: httpx.AsyncClient, add: Any) -> None:
     sender = await add(system)
@@ -132,6 +165,7 @@ async def test_its_bodies_act_once_each(system: str, http: httpx.AsyncClient, ad
         assert again["incident"] == told["incident"]
         if told["incident"] is None:
             continue
+        assert await missing(http, sender.source["id"], entry, told) == [], entry["case"]
         found = await incident(http, told)
         names = {one["id"] for one in found["external_references"]}
         assert expected.get("external_id", "").removeprefix("INC-") in names | {""}
