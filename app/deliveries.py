@@ -22,7 +22,7 @@ from app.ids import new_id
 from app.incidents import ReferenceTaken
 from app.rights import require, require_unlimited
 from app.secrets import Claim, Unsealable, Vault
-from app.source_events import Doing, Outcome, Repeated, act
+from app.source_events import Doing, Outcome, Repeated, act, act_on_waiting
 from app.source_files import Keeping
 from app.sources import Source, delivering, find_source, source_by_id
 from domain.mappings import Unmappable, content_key, handshake_answer, kept_headers, read_delivery, received_again
@@ -52,7 +52,8 @@ ON CONFLICT ON CONSTRAINT hook_deliveries_once DO UPDATE SET
     because = excluded.because, incident_id = excluded.incident_id, error = excluded.error,
     waiting_for = excluded.waiting_for, attempts = hook_deliveries.attempts + 1
     WHERE hook_deliveries.result IN ('unmapped', 'ignored') AND excluded.result NOT IN ('unmapped', 'ignored')
-RETURNING {number} AS number
+RETURNING {number} AS number, EXISTS (SELECT FROM hook_deliveries w
+    WHERE w.tenant_id = $1 AND w.source_id = $3 AND w.waiting_for = ANY ($13)) AS has_waiting
 """
 # Where the number is known, the walls of incidents need not be looked at once more: half the cost of the statement.
 KEEP_KNOWN = _KEEP.format(number="NULL::text")
@@ -111,6 +112,7 @@ class _Arrived(Struct):
     positions: dict[str, int] = {}
     error: str | None = None
     is_fetching: bool = False
+    doing: Doing | None = None
 
 
 async def receive(
@@ -234,7 +236,7 @@ async def _read_and_act(
         keeping=keeping,
     )
     outcome = await act(db, doing, delivery)
-    arrived.dedupe_key = doing.dedupe_key
+    arrived.dedupe_key, arrived.doing = doing.dedupe_key, doing
     return outcome
 
 
@@ -266,9 +268,12 @@ async def _keep(db: Db, arrived: _Arrived, outcome: Outcome) -> Receipt:
         outcome.incident_id,
         arrived.error,
         outcome.waiting_for,
+        [event.external_id for event, _ in arrived.doing.opened] if arrived.doing is not None else [],
     )
     if row is None:
         raise Repeated
+    if arrived.doing is not None and row["has_waiting"]:
+        await act_on_waiting(db, arrived.doing)
     if arrived.is_fetching:
         await db.execute(_QUEUE_FETCHING, db.tenant_id, arrived.id)
     return Receipt(
@@ -290,7 +295,7 @@ async def _keep_unmapped(database: Database, arrived: _Arrived | None, reason: s
     """Keep a delivery whose effect failed and was rolled back."""
     if arrived is None:
         raise error
-    arrived.error, arrived.positions = reason[:ERROR_MAX], {}
+    arrived.error, arrived.positions, arrived.doing = reason[:ERROR_MAX], {}, None
 
     async def work(db: Db) -> Receipt:
         return await _keep(db, arrived, Outcome("unmapped", "It could not be used; it is kept and can be tried again."))
@@ -384,4 +389,6 @@ async def act_again(
         orjson.dumps(headers).decode(),
         outcome.waiting_for,
     )
+    if arrived.doing is not None:
+        await act_on_waiting(db, arrived.doing)
     return outcome.result

@@ -1,9 +1,11 @@
 """What a delivery does to incidents: each event finds the incident it is about, or opens one."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from app.correlations import Counted, begin_correlation, count_alert, window_of
 from app.database import Db
@@ -28,21 +30,29 @@ from domain.ticket_notes import is_own_note, number_in
 
 NOT_KNOWN = "No incident is known under this id; a later report still opens one, and then this counts."
 NEWER = "Something newer has been told already."
+BEFORE_MAX = 500  # deliveries that an older one may have been overtaken by
 STRENGTH: tuple[Result, ...] = ("created", "updated", "noted", "ignored")
 
-# What came before of this source about one incident, and whether a person has written its header.
-_BEFORE = """
-SELECT (SELECT d.id FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.source_id = $2 AND d.dedupe_key = $4
+# The incident that carries a reference, what came before of this source about it, and whether a person has written its
+# header. Of many deliveries the last ones say where it stands.
+_BEFORE = f"""
+WITH found AS MATERIALIZED (
+    SELECT coalesce($7::uuid, (SELECT incident_id FROM external_references WHERE tenant_id = $1 AND system = $3
+                               AND instance = $5 AND external_id = $6)) AS id)
+SELECT (SELECT id FROM found) AS incident_id,
+       (SELECT d.id FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.source_id = $2 AND d.dedupe_key = $4
         AND d.result NOT IN ('unmapped', 'ignored')) AS same,
        (array_agg(d.id ORDER BY d.received_at DESC, d.id DESC))[1] AS last,
        max((d.headers ->> ':position')::bigint) AS position,
        max((d.headers ->> ':described')::bigint) AS described,
        EXISTS (SELECT 1 FROM events e JOIN event_data t ON t.tenant_id = e.tenant_id AND t.stream = e.stream
                AND t.stream_id = e.stream_id AND t.seq = e.seq
-               WHERE e.tenant_id = $1 AND e.stream = 'incident' AND e.stream_id = $3 AND e.actor_kind = 'person'
-               AND e.kind = 'incident.edited'
+               WHERE e.tenant_id = $1 AND e.stream = 'incident' AND e.stream_id = (SELECT id FROM found)
+               AND e.actor_kind = 'person' AND e.kind = 'incident.edited'
                AND t.data -> 'fields' ?| ARRAY['title', 'summary', 'labels']) AS is_edited
-FROM hook_deliveries d WHERE d.tenant_id = $1 AND d.incident_id = $3 AND d.source_id = $2
+FROM (SELECT id, headers, received_at FROM hook_deliveries
+      WHERE tenant_id = $1 AND incident_id = (SELECT id FROM found) AND source_id = $2
+      ORDER BY received_at DESC LIMIT {BEFORE_MAX}) d
 """
 _SAME = """
 SELECT close_asked IS NULL AND title = coalesce($3, title)
@@ -81,7 +91,8 @@ class Outcome(Struct):
 
 
 class Doing(Struct, kw_only=True):
-    """A delivery that is about to act. `dedupe_key` may be made longer by what is found.
+    """A delivery that is about to act. `dedupe_key` may be made longer by what is found; `opened` are the events that
+    opened incidents, for which others may wait.
 
     Without a `keeping` its files are left alone, as they are when it is only tried.
     """
@@ -93,6 +104,7 @@ class Doing(Struct, kw_only=True):
     at: datetime
     keeping: Keeping | None = None
     has_written: bool = False
+    opened: list[tuple[SourceEvent, UUID]] = field(default_factory=list)
 
     @property
     def origin(self) -> Origin:
@@ -135,6 +147,24 @@ async def act(db: Db, doing: Doing, delivery: Delivery) -> Outcome:
     return first
 
 
+async def act_on_waiting(db: Db, doing: Doing) -> None:
+    """Let act what came before the things that this delivery opened, in the order in which it happened."""
+    for event, incident_id in doing.opened:
+        for waiting in await find_waiting(db, doing.source, doing.system, event.external_id or ""):
+            late = waiting.event
+            if late.action != "comment" and (late.position or 0) < (event.position or 0):
+                await settle_waiting(db, waiting, "ignored", NEWER, incident_id)
+                continue
+            said, origin = Outcome("noted", ""), doing.origin_of(waiting.delivery_id)
+
+            def apply(change: Change, late: SourceEvent = late, origin: Origin = origin, said: Outcome = said) -> None:
+                said.result, said.because = apply_event(change, late, origin, is_edited=False)
+
+            await change_incident(db, doing.source.principal, incident_id, apply)
+            await _attach(db, doing, late, incident_id, origin)
+            await settle_waiting(db, waiting, said.result, f"It came first. {said.because}", incident_id)
+
+
 async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     source, name = doing.source, doing.system.title
     if event.action == "ignore":
@@ -146,22 +176,30 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         return Outcome("ignored", "It is our own doing, which comes back.")
     if event.external_id is None and event.action != "open":
         return Outcome("ignored", "It does not say what it is about.")
-    found: UUID | None = None
     if event.action != "open" and event.external_id is not None:
         await lock_reference(db, source.system, source.instance, event.external_id)
-        found = await find_by_reference(db, source.system, source.instance, event.external_id)
-        if found is None and (event.action != "update" or not (event.title or event.summary)):
+        before = await _before(db, doing, event)
+        if before["incident_id"] is not None:
+            return await _change(db, doing, event, before)
+        if event.action != "update" or not (event.title or event.summary):
             return Outcome("ignored", NOT_KNOWN, waiting_for=event.external_id)
-    if found is None and source.own_accounts is not None:
-        found = await _opened_for(db, event)
-    if found is None:
-        try:
-            return await _count_or_open(db, doing, event)
-        except ReferenceTaken as taken:
-            if taken.current is None:
-                raise  # the race was lost at the unique key, and the transaction with it
-            found = UUID(str(taken.current["id"]))
-    return await _change(db, doing, event, found)
+    if source.own_accounts is not None and (opened := await _opened_for(db, event)) is not None:
+        return await _change(db, doing, event, await _before(db, doing, event, opened))
+    try:
+        return await _count_or_open(db, doing, event)
+    except ReferenceTaken as taken:
+        if taken.current is None:
+            raise  # the race was lost at the unique key, and the transaction with it
+        return await _change(db, doing, event, await _before(db, doing, event))
+
+
+async def _before(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID | None = None) -> Mapping[str, Any]:
+    """The incident that an event is about, that of its reference unless it is known, and what came before."""
+    source = doing.source
+    reference = (source.system, doing.dedupe_key, source.instance, event.external_id)
+    row: Mapping[str, Any] | None = await db.row(_BEFORE, db.tenant_id, source.id, *reference, incident_id)
+    assert row is not None, "an aggregate has a row"
+    return row
 
 
 def _is_own(source: Source, event: SourceEvent) -> bool:
@@ -185,7 +223,7 @@ async def _count_or_open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     """Open an incident, unless an open one stands for alerts like this already."""
     source, key = doing.source, event.correlation
     if event.action != "open" or key is None or not window_of(source):
-        return await _open_with_waiting(db, doing, event)
+        return await _open(db, doing, event)
     if event.external_id is not None:
         await lock_reference(db, source.system, source.instance, event.external_id)
         if await find_by_reference(db, source.system, source.instance, event.external_id) is not None:
@@ -193,7 +231,7 @@ async def _count_or_open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
     await lock_reference(db, source.system, source.instance, _lock_name(key))
     counted = await count_alert(db, source, key, doing.at)
     if counted is None:
-        outcome = await _open_with_waiting(db, doing, event)
+        outcome = await _open(db, doing, event)
         assert outcome.incident_id is not None
         await begin_correlation(db, source, key, outcome.incident_id, doing.at)
         return outcome
@@ -207,27 +245,6 @@ async def _count_or_open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         await change_incident(db, source.principal, counted.incident_id, tell)
     because = f"It is one of {counted.alerts} alike; they are counted."
     return Outcome("noted", because, counted.incident_id, counted.number, is_counted=True)
-
-
-async def _open_with_waiting(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
-    """Open an incident, and let act what came too early, in the order in which it happened."""
-    outcome = await _open(db, doing, event)
-    if event.external_id is None or outcome.incident_id is None:
-        return outcome
-    for waiting in await find_waiting(db, doing.source, doing.system, event.external_id):
-        late = waiting.event
-        if late.action != "comment" and (late.position or 0) < (event.position or 0):
-            await settle_waiting(db, waiting, "ignored", NEWER, outcome.incident_id)
-            continue
-        said, origin = Outcome("noted", ""), doing.origin_of(waiting.delivery_id)
-
-        def apply(change: Change, late: SourceEvent = late, origin: Origin = origin, said: Outcome = said) -> None:
-            said.result, said.because = apply_event(change, late, origin, is_edited=False)
-
-        await change_incident(db, doing.source.principal, outcome.incident_id, apply)
-        await _attach(db, doing, late, outcome.incident_id, origin)
-        await settle_waiting(db, waiting, said.result, f"It came first. {said.because}", outcome.incident_id)
-    return outcome
 
 
 def _lock_name(key: str) -> str:
@@ -244,6 +261,8 @@ async def _open(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
         report = structs.replace(report, suggestion={"slug": hint, "because": why})
     incident_id = await open_incident(db, principal, report)
     doing.has_written = True
+    if event.external_id is not None:
+        doing.opened.append((event, incident_id))
     await _attach(db, doing, event, incident_id, doing.origin)
     if not clients or how:
         named = event.client_ref or event.client_name
@@ -263,9 +282,8 @@ def _playbook(doing: Doing, event: SourceEvent) -> tuple[str | None, str]:
     return next(((slug, why) for slug, why in named if known_playbook(slug) is not None), (None, ""))
 
 
-async def _change(db: Db, doing: Doing, event: SourceEvent, incident_id: UUID) -> Outcome:
-    before = await db.row(_BEFORE, db.tenant_id, doing.source.id, incident_id, doing.dedupe_key)
-    assert before is not None
+async def _change(db: Db, doing: Doing, event: SourceEvent, before: Mapping[str, Any]) -> Outcome:
+    incident_id: UUID = before["incident_id"]
     if before["same"] is not None:
         # Without a name of its own, an alert that fires again after something else happened looks like a repetition.
         if doing.dedupe_key.startswith("id:") or before["same"] == before["last"] or event.position is not None:

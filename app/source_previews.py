@@ -11,7 +11,7 @@ from app.database import Database, Db
 from app.ids import new_id
 from app.incidents import ReferenceTaken
 from app.reading_apart import Reading, read_apart, sample_of
-from app.source_events import Doing, Outcome, Repeated, act
+from app.source_events import Doing, Outcome, Repeated, act, act_on_waiting
 from app.sources import Source, source_by_id
 from domain.mappings import Delivery, Unmappable, content_key
 from domain.refusals import NotFound, Refusal
@@ -144,7 +144,9 @@ async def _acted(db: Db, source: Source, received: Received, delivery: Delivery)
     system = system_of(source.system, source.mapping)
     doing = Doing(source=source, system=system, delivery_id=new_id(), dedupe_key=key, at=datetime.now(UTC))
     try:
-        return await act(db, doing, delivery)
+        outcome = await act(db, doing, delivery)
+        await act_on_waiting(db, doing)
+        return outcome
     except ReferenceTaken:
         return Outcome("noted", "Another delivery is opening it just now.")
 

@@ -53,10 +53,7 @@ FIND_BY_TOKEN, FIND_BY_ID = _FIND.format(where="s.token_hash = $2"), _FIND.forma
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """A source as a delivery needs it. `secrets` are those that count now, opened; `schemes` empty: the system's.
-
-    `account` is the name under which its connection writes there.
-    """
+    """A source as a delivery needs it. `secrets` are those that count now, opened; `schemes` empty: the system's."""
 
     id: UUID
     tenant_id: UUID

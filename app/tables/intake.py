@@ -57,7 +57,7 @@ class HookDelivery(SQLModel, table=True):
         unique("hook_deliveries_once", "source_id", "dedupe_key"),
         one_of("result", "created", "updated", "noted", "duplicate", "ignored", "unmapped"),
         index("hook_deliveries_by_receipt", "source_id", "received_at"),
-        index("hook_deliveries_of", "incident_id", where="incident_id IS NOT NULL"),
+        index("hook_deliveries_of", "incident_id", "received_at", where="incident_id IS NOT NULL"),
         index("hook_deliveries_waiting", "source_id", "waiting_for", where="waiting_for IS NOT NULL"),
     )
 
