@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from app.database import Database, DatabaseAway
+from app.database import Database, DatabaseAway, Db
 
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
@@ -20,7 +20,9 @@ MOVED_AT_ONCE = 1_000  # events of a tenant, before others get a turn
 log = structlog.get_logger("holdfast.sequencer")
 
 # A statement of its own: the one that waited for a lock would look at what was there before the wait.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('log of ' || $1::uuid, 0))"
+_LOCK = """
+SELECT pg_advisory_xact_lock(hashtextextended('log of ' || $1::uuid, 0)) FROM log_pending WHERE tenant_id = $1 LIMIT 1
+"""
 # Who sees an event pending sees the earlier ones of its stream too, pending or moved: they committed before it. Their
 # positions are lower, so a part of what is pending is taken in the order of each stream.
 _MOVE = """
@@ -36,6 +38,13 @@ entered AS (
     FROM moved, head RETURNING 1)
 SELECT count(*) FROM entered
 """
+
+
+async def give_places(db: Db) -> int:
+    """Give places to what waits for one, at most MOVED_AT_ONCE events; how many. Others wait until the commit."""
+    if await db.row(_LOCK, db.tenant_id) is None:
+        return 0
+    return int(await db.value(_MOVE, db.tenant_id, MOVED_AT_ONCE))
 
 
 class Sequencer:
@@ -97,5 +106,4 @@ class Sequencer:
 
     async def _move(self, tenant_id: UUID) -> int:
         async with self.database.transaction(tenant_id) as db:
-            await db.execute(_LOCK, tenant_id)
-            return int(await db.value(_MOVE, tenant_id, MOVED_AT_ONCE))
+            return await give_places(db)

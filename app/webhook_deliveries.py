@@ -15,6 +15,7 @@ from app.database import Database, Db
 from app.due_work import CHANNEL
 from app.event_envelopes import COLUMNS, DATA, event_of
 from app.rows import Written, update_row
+from app.sequencer import give_places
 from domain.actors import SYSTEM
 
 LEASE = timedelta(seconds=60)  # more than an attempt may take
@@ -174,6 +175,8 @@ async def claim_lanes(
 
     async def work(db: Db) -> list[tuple[Lane, Delivery | None]]:
         rows = await db.fetch(_DUE, tenant_id, now, list(busy), limit, per_endpoint, LEASE)
+        if rows:
+            await give_places(db)  # the sequencer woke when we did, and a message says its place
         await db.each(_MOVE, [tuple(row) for row in rows])
         lanes = [Lane(**{name: row[name] for name in Lane.__struct_fields__}) for row in rows]
         return list(zip(lanes, await _next(db, lanes, base_url), strict=True))
