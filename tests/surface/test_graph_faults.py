@@ -163,3 +163,18 @@ async def test_an_argument_that_cannot_be_meant_is_told(ours: Prepared) -> None:
     answer = (await ask(ours.http, ours.boss.headers, query, first=None)).json()
     assert answer["errors"][0]["extensions"]["code"] in ("invalid-document", "invalid-input")
     assert "first" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_database_that_takes_too_long_is_named_by_both_ways(
+    ours: Prepared, cluster: Cluster, database_name: str, way: str
+) -> None:
+    connection = await asyncpg.connect(cluster.superuser_dsn(database_name))
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table risks in access exclusive mode")
+            answer = await ask(ours.http, ours.boss.headers, f"{{ risks{WAYS[way]} {{ nodes {{ id }} }} }}")
+    finally:
+        await connection.close()
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.headers["retry-after"]
