@@ -50,6 +50,7 @@ def _cloud_event(event: Mapping[str, Any], told: Body, base_url: str) -> Body:
         "time": event["timestamp"],
         "partitionkey": f"{event['stream']}/{event['stream_id']}",
         "datacontenttype": "application/json",
+        "dataschema": f"{base_url}/openapi.json#/components/schemas/WebhookMessage",
         "data": told,
     }
 

@@ -109,6 +109,8 @@ async def test_the_secret_is_shown_once_and_kept_sealed(
         {"client_ids": []},
         {"client_ids": [str(uuid4())]},
         {"payload": "everything"},
+        {"format": "soap"},
+        {"headers": {"webhook-signature": "v1,x", "Host": "inside", "X-Y": "a\r\nb"}},
     ],
 )
 async def test_what_cannot_work_is_refused_with_a_reason(http: httpx.AsyncClient, members: dict[str, Any]) -> None:

@@ -255,16 +255,17 @@ async def test_a_receiver_may_ask_for_time(
     assert timedelta(seconds=least) <= wait <= timedelta(seconds=most + 1)  # the clocks of two machines
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_a_failure_and_is_not_followed(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any, status: int
 ) -> None:
     endpoint = await add(http, receiver)
     await report(http)
     async with receiving() as inside:
-        receiver.then = answer(307, b"", f"Location: {inside.url}")
+        receiver.then = answer(status, b"", f"Location: {inside.url}")
         await courier().work_for(tenant.tenant_id)
         assert inside.got == []
-    assert (await deliveries(http, endpoint))[0]["response_status"] == 307
+    assert (await deliveries(http, endpoint))[0]["response_status"] == status
 
 
 async def test_of_an_endless_answer_little_is_read(
@@ -411,17 +412,33 @@ async def test_one_delivery_is_replayed_with_its_id(
     assert [event["id"] for event in receiver.events].count(first["event_id"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("form", "content_type", "said"),
+    [
+        ("standard", "application/json", lambda body: body["incident"]["number"]),
+        ("cloudevents", "application/cloudevents+json", lambda body: body["data"]["incident"]["number"]),
+        ("ocsf", "application/json", lambda body: body["finding_info_list"][0]["title"]),
+        ("slack", "application/json", lambda body: body["text"].partition(":")[0]),
+        (
+            "teams",
+            "application/json",
+            lambda body: body["attachments"][0]["content"]["body"][0]["text"].partition(":")[0],
+        ),
+    ],
+)
 async def test_what_leaves_has_the_form_of_the_endpoint_and_is_signed(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
+    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any, form: str, content_type: str, said: Any
 ) -> None:
-    endpoint = await add(http, receiver, format="cloudevents")
+    endpoint = await add(http, receiver, format=form)
     incident = await report(http)
     await courier().work_for(tenant.tenant_id)
-    (first, *_) = receiver.got
-    assert first.headers["content-type"] == "application/cloudevents+json"
-    assert (first.event["specversion"], first.event["id"]) == ("1.0", first.headers["webhook-id"])
-    assert first.event["data"]["incident"]["number"] == first.event["subject"] == incident["number"]
-    assert Webhook(endpoint["secret"]).verify(first.body, first.headers) == first.event
+    verify = guide()
+    assert receiver.got
+    for one in receiver.got:
+        assert one.headers["content-type"] == content_type
+        assert said(one.event) == incident["number"]
+        assert verify(endpoint["secret"], one.headers, one.body)
+        assert Webhook(endpoint["secret"]).verify(one.body, one.headers) == one.event
 
 
 async def test_the_address_of_a_channel_is_sealed_and_never_shown(

@@ -136,14 +136,14 @@ class Web:
             writer.close()
 
 
-def certificate(folder: Path) -> Path:
-    """A certificate for `localhost` and its key, in one file."""
+def certificate(folder: Path, *, hours: int = 1) -> Path:
+    """A certificate for `localhost` and its key, in one file; it ends in so many hours."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "us")])
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
+        .not_valid_before(now - timedelta(hours=9))
+        .not_valid_after(now + timedelta(hours=hours))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -347,3 +347,41 @@ async def test_our_own_sockets_are_not_called_under_any_name(web: Web, host: str
         await send(f"https://{host}:{web.port}/", own=own)
     assert web.heads == []
     assert (await send(f"https://localhost:{web.port}/", own=Own(ports=frozenset({web.port + 1})))).status == 200
+
+
+async def test_nothing_is_sent_to_a_certificate_that_has_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, web = certificate(tmp_path, hours=-1), Web()
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    async with await asyncio.start_server(web.serve, "127.0.0.1", 0, ssl=context) as server:
+        with pytest.raises(FetchFailed, match="did not answer"):
+            await send(f"https://localhost:{server.sockets[0].getsockname()[1]}/")
+    assert web.heads == []
+
+
+async def test_a_name_that_nobody_knows_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> list[tuple[object, ...]]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(FetchFailed, match="did not answer"):
+        await send("https://nowhere.example/")
+
+
+async def test_neither_the_environment_nor_an_earlier_answer_adds_anything(
+    web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login us password verysecret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    web.answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 2\r\n\r\n{}"
+    for _ in range(2):
+        assert (await send(f"https://localhost:{web.port}/")).status == 200
+    for head in web.heads:
+        assert not {b"cookie", b"authorization", b"proxy-authorization"} & {
+            line.partition(b":")[0].lower() for line in head.split(b"\r\n")
+        }

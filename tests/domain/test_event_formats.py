@@ -1,6 +1,7 @@
 """Each form of an event: its schema, what it never says, and how long it can be."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -10,6 +11,7 @@ from domain.chat_messages import slack_message, teams_message
 from domain.event_formats import FORMATS, event_body
 from domain.glossary import IncidentStatus
 
+ROOT = Path(__file__).resolve().parents[2]
 BASE = "https://incidents.example.com"
 INCIDENT: dict[str, Any] = {
     "id": "0193",
@@ -176,6 +178,9 @@ def test_an_event_of_a_cloud_is_named_by_source_and_id() -> None:
     body = event_body("cloudevents", EVENT, is_full=False, base_url=BASE)
     assert (body["source"], body["id"], body["type"]) == (BASE, "evt_1", "holdfast.step.completed")
     assert (body["subject"], body["partitionkey"]) == ("INC-1001", "incident/0193")
+    name = body["dataschema"].removeprefix(f"{BASE}/openapi.json#/components/schemas/")
+    document = json.loads((ROOT / "openapi" / "openapi.json").read_text(encoding="utf-8"))
+    assert document["components"]["schemas"][name]["properties"].keys() == body["data"].keys()
 
 
 @pytest.mark.parametrize(
