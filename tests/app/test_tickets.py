@@ -29,9 +29,9 @@ from tests.stand_ins.connectwise import ConnectWise
 from tests.stand_ins.desk import Desk, Ticket
 from tests.stand_ins.freshservice import Freshservice
 from tests.stand_ins.halopsa import HaloPsa
-from tests.stand_ins.jira import Jira
+from tests.stand_ins.jira import ACCOUNT, Jira
 from tests.stand_ins.servicenow import ServiceNow
-from tests.stand_ins.zendesk import Zendesk
+from tests.stand_ins.zendesk import AGENT, Zendesk
 
 DESKS: list[type[Desk]] = [ConnectWise, HaloPsa, Jira, ServiceNow, Autotask, Zendesk, Freshservice]
 EVERY = pytest.mark.parametrize("desk", DESKS, indirect=True, ids=lambda one: one.system)
@@ -337,6 +337,22 @@ async def test_what_we_did_comes_back_and_changes_nothing(
         "note.added",
     ]
     assert (await http.get("/v1/incidents")).json()["items"][1:] == []
+
+
+ACCOUNTS = {"connectwise": "holdfast", "halopsa": "Holdfast Agent", "jira": ACCOUNT, "zendesk": str(AGENT)}
+ACCOUNTS |= {"servicenow": "holdfast", "autotask": "296"}
+
+
+@EVERY
+async def test_who_we_are_there_is_learned_from_the_system(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    await add(http, connection, desk)
+    await declared(http)
+    await courier().work_for(tenant.tenant_id)
+    read = (await http.get(f"/v1/connections/{connection['id']}")).json()
+    assert read["account"] == ACCOUNTS.get(desk.system)
 
 
 @ONE

@@ -75,7 +75,7 @@ class Autotask(Desk):
         return {"items": [{"id": one.id} for one in notes if by["contains", "description"] in one.text]}
 
     def _shown(self, ticket: Ticket) -> dict[str, Any]:
-        return {"id": ticket.id, "ticketNumber": f"T20261126.{ticket.id}", **ticket.fields}
+        return {"id": ticket.id, "ticketNumber": f"T20261126.{ticket.id}", "creatorResourceID": 296, **ticket.fields}
 
     def title(self, ticket: Ticket) -> str:
         return str(ticket.fields["title"])
