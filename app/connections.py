@@ -27,7 +27,7 @@ SEEN_MAX = 300  # characters of each value that a check shows
 
 # Where nobody named an instance, it is that of the source which names the connection.
 _FIND = """
-SELECT c.id, c.tenant_id, c.version, c.name, c.system, c.base_url, c.credentials, c.status, c.account,
+SELECT c.id, c.tenant_id, c.version, c.name, c.system, c.base_url, c.credentials, c.status, c.account, c.last_error,
        CASE WHEN c.instance <> c.id::text THEN c.instance ELSE coalesce(
            (SELECT s.instance FROM sources s WHERE s.tenant_id = c.tenant_id AND s.connection_id = c.id
             AND s.system = c.system AND s.status <> 'disabled' ORDER BY s.created_at, s.id LIMIT 1), c.instance)
@@ -177,6 +177,13 @@ async def record_check(db: Db, actor: Actor, connection_id: UUID, checked: Check
         changes["account"] = checked.seen["account"]
     told = "connection.checked" if checked.error is None else "connection.check_failed"
     await _write(db, actor, before, told, changes)
+
+
+async def note_refusal(db: Db, connection_id: UUID, at: datetime, error: str | None) -> None:
+    """Keep that a system lets us in no more, or does again (`error` None), as a check would have found."""
+    before = await _lock(db, connection_id)
+    if (before["last_error"] is None) != (error is None):
+        await record_check(db, SYSTEM, connection_id, Checked(at=at, seen={}, error=error))
 
 
 async def note_account(db: Db, connection_id: UUID, account: str) -> None:

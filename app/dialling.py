@@ -39,6 +39,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     base_url: str
     credentials: dict[str, str]
     account: str | None = None
+    last_error: str | None = None
 
 
 class Replied(Struct, frozen=True):

@@ -6,13 +6,14 @@ and a note by the id of its event, whenever an attempt may have been made before
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
 from msgspec import Struct
 
-from app.connections import find_connection, note_account
+from app.connections import find_connection, note_account, note_refusal
 from app.database import Database, Db
 from app.dialling import CallFailed, Connection, Dialler, Replied
 from app.incidents import begin_change, find_by_reference, lock_reference, write_change
@@ -26,6 +27,7 @@ from domain.ticket_notes import Note, ticket_note
 from domain.tickets import DECLARED, ENDED, TicketMode, Wanted, read_mode, wanted
 
 DONE_MAX = 200  # characters that the log of deliveries shows
+LOCKED_OUT = (401, 403)
 SECONDS_MAX = 45.0  # for all that one event asks for: less than a lane is leased
 
 _CONTEXT = """
@@ -210,11 +212,27 @@ class Tickets:
         done.append(f"set to {status}")
 
     async def _call(self, talk: _Talk, operation: str, **more: Any) -> Replied:
-        replied = await self._dialler.call(talk.connection, operation, talk.told(**more))
+        try:
+            replied = await self._dialler.call(talk.connection, operation, talk.told(**more))
+        except CallFailed as failure:
+            if failure.reply is not None and failure.reply.status in LOCKED_OUT:
+                await self._notice(talk, failure.said)
+            raise
+        await self._notice(talk, None)
         account = replied.values.get("account")
         if account and talk.connection.account is None:
             await self._remember(talk, str(account))
         return replied
+
+    async def _notice(self, talk: _Talk, error: str | None) -> None:
+        """Let it be seen, and heard by whoever listens, that the system lets us in no more, or does again."""
+        if (talk.connection.last_error is None) == (error is None):
+            return
+
+        async def work(db: Db) -> None:
+            await note_refusal(db, talk.connection.id, datetime.now(UTC), error)
+
+        await self._database.run(talk.telling.tenant_id, work)
 
     async def _remember(self, talk: _Talk, account: str) -> None:
         """Keep who we are there, before what we write comes back."""

@@ -356,6 +356,27 @@ async def test_who_we_are_there_is_learned_from_the_system(
 
 
 @ONE
+async def test_a_connection_that_lets_us_in_no_more_is_seen_and_heard(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    await add(http, connection, desk)
+    async with receiving() as receiver:
+        board = {"name": "Board", "url": receiver.url, "event_types": ["connection.*"]}
+        assert (await http.post("/v1/webhook-endpoints", json=board)).status_code == 201
+        desk.answers = [401]
+        incident = await declared(http)
+        await courier().work_for(tenant.tenant_id)
+        assert "401" in (await http.get(f"/v1/connections/{connection['id']}")).json()["last_error"]
+        await courier(seconds=10).work_for(tenant.tenant_id)
+        await courier(seconds=20).work_for(tenant.tenant_id)
+        told = [event["type"] for event in receiver.events]
+    assert (await http.get(f"/v1/connections/{connection['id']}")).json()["last_error"] is None
+    assert told == ["connection.check_failed", "connection.checked", "connection.recognised"]
+    assert len(await references(http, incident)) == 1
+
+
+@ONE
 async def test_a_ticket_that_comes_back_before_it_is_known_opens_no_second_incident(
     http: httpx.AsyncClient, desk: Desk, tenant: Any
 ) -> None:
