@@ -159,6 +159,9 @@ async def _end(http: _Http, ending: _Ending) -> None:
     readiness = getattr(http.api.state, "readiness", None)
     if readiness is not None:
         readiness.is_stopping = True
+    streams = getattr(http.api.state, "event_streams", None)
+    if streams is not None:
+        streams.end()  # they have no end of their own to wait for
     await ending.hurried.wait()
     http.force_exit = True
 
