@@ -16,7 +16,7 @@ from domain.actors import SYSTEM_ID, Actor
 from domain.verdicts import Verdict, shown
 
 _KEY = '"allowed_transitions":'
-_BEGIN = _KEY + '{"@": '  # as PostgreSQL prints what was jsonb; inside a string the quotes would be escaped
+_BEGIN = _KEY + '{"@": '  # as domain/verdicts.py keeps them; inside a string the quotes would be escaped
 _END = ', "@@": 0}'
 _decode = msgspec.json.Decoder(list[Verdict]).decode
 

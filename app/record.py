@@ -19,6 +19,7 @@ from app.events import FRAME_ROWS, INSERT_EVENT_DATA, INSERT_EVENTS, MOVE_HEADS,
 from app.incident_filters import Filters, filter_changes, filter_statement, filter_text, filters_of, split_numbered
 from domain.changes import Change, Event
 from domain.record import (
+    UNOFFERED,
     ActionRun,
     ControlOccurrence,
     Document,
@@ -183,17 +184,14 @@ class Difference:
         return _encode(self._whole)
 
     def _compare(self, table: str, row_type: type[Row], key: str, old: Raw | None, encoded: Raw, row: Row) -> None:
-        if old is None:
-            changed: dict[str, Any] = msgspec.to_builtins(row)
-        else:
-            then = _decode_row[row_type](old)
-            if then == row:  # a mapping in another order
+        then: Mapping[str, Any] = _defaults(row_type)
+        if old is not None:
+            decoded = _decode_row[row_type](old)
+            if decoded == row:  # a mapping in another order
                 return
-            names = row.__struct_fields__
-            changed = {n: value for n in names if (value := getattr(row, n)) != getattr(then, n)}
+            then = structs.asdict(decoded)
+        changed = {n: value for n in _told_columns(row_type) if (value := getattr(row, n)) != then.get(n, NODEFAULT)}
         self.rows.setdefault(table, []).append(encoded)
-        for name in RESTATED:
-            changed.pop(name, None)
         if changed:
             generation = f"{row.generation}/" if isinstance(row, StepRun | ActionRun) else ""
             self.changes.setdefault(table, {})[f"{generation}{key}"] = changed
@@ -310,19 +308,29 @@ def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
         key = ("tenant_id", "incident_id", *generation, PARTS[name][2])
         extra, values = "tenant_id, incident_id", "$1, $2"
     names = [one.name for one in structs.fields(row_type)]
+    # Through json, not jsonb: verdicts are found by their very text, and compared with it at the next write.
     insert = (
         f"INSERT INTO {table} ({extra}, {', '.join(names)}) SELECT {values}, {', '.join(f'r.{n}' for n in names)}"
-        f" FROM jsonb_populate_recordset({_defaults(table, row_type)}, ${parameter}::jsonb) r"
+        f" FROM json_populate_recordset({_default_row(table, row_type)}, ${parameter}::json) r"
     )
     updates = ", ".join(f"{n} = excluded.{n}" for n in names if n not in key)
     return insert if is_new else f"{insert} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {updates}"
 
 
-def _defaults(table: str, row_type: type[Row]) -> str:
-    """A row of what JSON leaves out."""
-    made = {one.name: one.default for one in structs.fields(row_type) if one.default is not NODEFAULT}
-    made |= {
-        one.name: one.default_factory() for one in structs.fields(row_type) if one.default_factory is not NODEFAULT
-    }
-    given = {name: value for name, value in made.items() if value is not None}
+@lru_cache(maxsize=64)
+def _defaults(row_type: type[Row]) -> dict[str, Any]:
+    """Columns that JSON leaves out while they have these values."""
+    found = structs.fields(row_type)
+    made = {one.name: one.default_factory() for one in found if one.default_factory is not NODEFAULT}
+    return made | {one.name: one.default for one in found if one.default is not NODEFAULT}
+
+
+@lru_cache(maxsize=64)
+def _told_columns(row_type: type[Row]) -> tuple[str, ...]:
+    """Columns that the event of a change tells."""
+    return tuple(one.name for one in structs.fields(row_type) if one.name not in RESTATED)
+
+
+def _default_row(table: str, row_type: type[Row]) -> str:
+    given = {name: value for name, value in _defaults(row_type).items() if value not in (None, UNOFFERED)}
     return f"jsonb_populate_record(null::{table}, '{_encode(given).decode()}'::jsonb)"

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field, structs, to_builtins
+from msgspec import Raw, Struct, field, structs
 
 from domain.approvals import approver_role, next_approvers, wanted_roles
 from domain.changes import Change
@@ -22,7 +22,7 @@ from domain.record import ActionRun
 from domain.refusals import InputError, Invalid, Missing, NotFound
 from domain.relations import step_actors, with_stand_ins
 from domain.timeline import instant_text
-from domain.verdicts import SEGREGATION, Verdict, Who, verdict
+from domain.verdicts import SEGREGATION, Verdict, Who, stored, verdict
 
 OPEN = frozenset({"in_progress", "contained", "post_incident", "on_hold", "reopened"})
 """Incident states in which the playbook is worked on; a hold never stops what has to be done."""
@@ -104,8 +104,8 @@ def judge_action(
     return verdict(transition, who, state=state, gate=gate, not_persons=barred)
 
 
-def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
-    """All verdicts on an action, encoded. Remembered by everything that they depend on; `who` are the step's actors."""
+def offers_of(view: View, step: Step, action: Action, who: Who) -> Raw:
+    """All verdicts on an action, stored. Remembered by everything that they depend on; `who` are the step's actors."""
     run, playbook = view.record.actions[action.id], view.change.playbook
     assert playbook is not None
     if action.role:
@@ -116,7 +116,7 @@ def offers_of(view: View, step: Step, action: Action, who: Who) -> list[Any]:
     key = (playbook.hash, action.id, view.record.incident.status, run.status, who, more)
     found = _offers.get(key)
     if found is None:
-        found = [to_builtins(judge_action(view, step, action, name, who)) for name in offered(action)]
+        found = stored([judge_action(view, step, action, name, who) for name in offered(action)])
         if len(_offers) >= OFFERS_AT_MOST:
             _offers.clear()
         _offers[key] = found
@@ -140,7 +140,7 @@ def _peculiar(view: View, action: Action, run: ActionRun, gates: Collection[Gate
 
 
 OFFERS_AT_MOST = 20_000
-_offers: dict[tuple[Any, ...], list[Any]] = {}
+_offers: dict[tuple[Any, ...], Raw] = {}
 
 
 def _state_against(view: View, action: Action, run: ActionRun, transition: str) -> str | None:

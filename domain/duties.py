@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field, to_builtins
+from msgspec import Raw, Struct, field
 
 from domain.changes import Change
 from domain.deadlines import clock_start
@@ -23,7 +23,7 @@ from domain.obligations import evaluate
 from domain.overrides import Override, pass_or_refuse
 from domain.record import FollowUp, Obligation
 from domain.refusals import InputError, Invalid, NotFound
-from domain.verdicts import Verdict, Who, enforce, verdict
+from domain.verdicts import Verdict, Who, enforce, stored, verdict
 
 TRANSITIONS: dict[tuple[str, str], str] = {
     (before, decision): decision
@@ -118,14 +118,14 @@ def judge_duty(view: View, duty: Obligation, transition: str) -> Verdict:
     return _judged(transition, _state_against(view, duty, transition))
 
 
-def offers_of_duty(view: View, duty: Obligation) -> list[Any]:
-    """All verdicts on a duty, encoded."""
+def offers_of_duty(view: View, duty: Obligation) -> Raw:
+    """All verdicts on a duty, as they are stored."""
     return _offers(tuple(_state_against(view, duty, name) for name in OFFERED))
 
 
 @lru_cache(maxsize=128)
-def _offers(states: tuple[str | None, ...]) -> list[Any]:
-    return [to_builtins(_judged(name, state)) for name, state in zip(OFFERED, states, strict=True)]
+def _offers(states: tuple[str | None, ...]) -> Raw:
+    return stored([_judged(name, state) for name, state in zip(OFFERED, states, strict=True)])
 
 
 def _judged(transition: str, state: str | None) -> Verdict:

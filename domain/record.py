@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 Json = Any  # a JSON value, kept as jsonb
+UNOFFERED = Raw(b"null")  # what may be done next, where nothing is said of it
 
 
 class Row(Struct, kw_only=True, omit_defaults=True):
@@ -78,7 +79,7 @@ class Incident(Row, kw_only=True):
     next_breach_at: datetime | None = None
     next_alarm_at: datetime | None = None  # when the deadline worker has something to announce
     provisional_deadlines: list[Json] = field(default_factory=list)  # [{step_id, due_at}] while undeclared
-    allowed: Json = None  # {"@": verdicts without the caller's part, "@@": 0}: domain/verdicts.py
+    allowed: Raw = UNOFFERED  # verdicts without the caller's part, as domain/verdicts.py keeps them
 
 
 class StepRun(Row, kw_only=True):
@@ -106,7 +107,7 @@ class StepRun(Row, kw_only=True):
     at_risk_announced_at: datetime | None = None
     breached_announced_at: datetime | None = None
     playbook_hash: str | None = None
-    allowed: Json = None  # as of an incident
+    allowed: Raw = UNOFFERED
 
 
 class ActionRun(Row, kw_only=True):
@@ -131,7 +132,7 @@ class ActionRun(Row, kw_only=True):
     evidence_ids: list[UUID] = field(default_factory=list)
     approvals: list[Json] = field(default_factory=list)  # [{person_id, role, outcome, note, at}]
     playbook_hash: str | None = None
-    allowed: Json = None
+    allowed: Raw = UNOFFERED
 
 
 class Document(Row, kw_only=True):
@@ -213,7 +214,7 @@ class Notification(Row, kw_only=True):
     content_hash: str | None = None
     acknowledged_at: datetime | None = None
     reason: str | None = None
-    allowed: Json = None
+    allowed: Raw = UNOFFERED
 
 
 class Obligation(Row, kw_only=True):
@@ -254,7 +255,7 @@ class Obligation(Row, kw_only=True):
     overdue_announced_at: datetime | None = None
     listed_at: datetime | None = None  # its place among the others, where a law moves it ahead of its own date
     unassessed_announced_at: datetime | None = None  # the alarm that it falls due before the assessment is done
-    allowed: Json = None
+    allowed: Raw = UNOFFERED
 
 
 class FollowUp(Row, kw_only=True):

@@ -9,7 +9,7 @@ It is idempotent: settling a settled record changes nothing and emits nothing.
 from datetime import datetime
 from typing import Any
 
-from msgspec import json, to_builtins
+from msgspec import json
 
 from domain.actions import OPEN, offers_of
 from domain.assessment_alarms import alarm_at, open_assessment_step
@@ -28,12 +28,12 @@ from domain.notifications import judge_notification
 from domain.obligation_plan import settle_order
 from domain.obligation_rules import contract_rules
 from domain.playbooks import Action
-from domain.record import ActionRun, StepRun
+from domain.record import UNOFFERED, ActionRun, StepRun
 from domain.relations import step_actors
 from domain.reviews import settle_review, settle_texts
 from domain.severity import LEVELS, highest, severity
 from domain.steps import FINISHED, judge_step, settle_steps
-from domain.verdicts import Verdict
+from domain.verdicts import stored
 
 SENT = ("sent", "acknowledged")
 INCIDENT_TRANSITIONS = ("acknowledge", "declare", "reclassify", "hold", "resume", "reject", "reopen")
@@ -273,28 +273,17 @@ def _alarms(change: Change, waiting: list[StepRun]) -> list[datetime]:
 def _offer(view: View) -> None:
     """Store what each transition would answer, the person part left open."""
     record, playbook = view.record, view.change.playbook
-    offer = [judge_incident(view, name) for name in INCIDENT_TRANSITIONS]
-    record.incident.allowed = _stored(_encoded(offer))
+    record.incident.allowed = stored([judge_incident(view, name) for name in INCIDENT_TRANSITIONS])
     for notification in record.notifications.values():
-        notification.allowed = _stored(_encoded(judge_notification(view, notification)))
+        notification.allowed = stored(judge_notification(view, notification))
     for duty in record.obligations.values():
-        duty.allowed = _stored(offers_of_duty(view, duty))
+        duty.allowed = offers_of_duty(view, duty)
     if playbook is None or not record.steps:
         return
     working = record.incident.status in OPEN
     for step in playbook.steps:
         who = step_actors(record, step, taking_part=view.members)
         steps = [judge_step(view, step, name, who=who) for name in ("complete", "skip")] if working else []
-        record.steps[step.id].allowed = _stored(_encoded(steps))
+        record.steps[step.id].allowed = stored(steps)
         for action in step.actions:
-            run = record.actions[action.id]
-            run.allowed = _stored(offers_of(view, step, action, who)) if working else None
-
-
-def _encoded(verdicts: list[Verdict]) -> list[Any]:
-    return [to_builtins(v) for v in verdicts]
-
-
-def _stored(encoded: list[Any]) -> dict[str, Any] | None:
-    """Framed, so that the read path finds where verdicts begin and end without parsing the answer around them."""
-    return {"@": encoded, "@@": 0} if encoded else None
+            record.actions[action.id].allowed = offers_of(view, step, action, who) if working else UNOFFERED

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field, json
 
 from domain.actors import Actor
+from domain.record import UNOFFERED
 from domain.refusals import Conflict, Forbidden, GateRefused, Missing
 
 SEGREGATION = "G-ALL-11"
@@ -60,6 +61,15 @@ def verdict(
     elif gate is not None:
         made.permit, made.gate, made.message, made.missing = "gate", gate[0], gate[1], list(gate[2])
     return made
+
+
+def stored(verdicts: Collection[Verdict]) -> Raw:
+    """Verdicts as they are kept with what they are about.
+
+    As JSON, since nothing decides by them; framed to the last blank as `app/offers.py` looks for them, which finds
+    where they begin and end without parsing the answer around them.
+    """
+    return Raw(b'{"@": %b, "@@": 0}' % json.encode(verdicts)) if verdicts else UNOFFERED
 
 
 def eligible(judged: Verdict, actor: Actor) -> bool:

@@ -1,5 +1,6 @@
 """Stored state is what the events fold to, and whoever changes either is found out."""
 
+from collections import OrderedDict
 from typing import Any
 from uuid import UUID
 
@@ -7,9 +8,13 @@ import asyncpg
 import httpx
 import pytest
 
+from app import record
 from app.database import Database
+from app.incidents import begin_change
 from app.rebuild import check_tenant
 from app.sequencer import Sequencer
+from domain.actors import SYSTEM
+from domain.settling import settle
 from tests.api.people import enrolled
 
 
@@ -35,6 +40,19 @@ async def test_what_is_stored_is_what_the_events_say(database: Database, busy: U
     report = await check_tenant(database, busy)
     assert report["faults"] == []
     assert report["streams"] > 15 and report["erased"] == 0
+
+
+async def test_settling_what_is_settled_writes_nothing_wherever_it_was_read(
+    database: Database, busy: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "_kept", OrderedDict())
+    async with database.transaction(busy) as db:
+        incident = await db.value("SELECT id FROM incidents WHERE tenant_id = $1", busy)
+        stored = await record.lock_record(db, incident)
+        change = await begin_change(db, None, stored, SYSTEM)
+        settle(change)
+        difference = record.Difference(stored)
+    assert (difference.rows, difference.changes, change.events) == ({}, {}, [])
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,10 @@ TOLD: dict[str, dict[str, Any]] = {
 }
 
 
-def stored(allowed: Any) -> list[Verdict]:
+def stored(allowed: msgspec.Raw) -> list[Verdict]:
     """Verdicts as they come back from where they are stored."""
-    found = allowed["@"] if isinstance(allowed, dict) else allowed
-    return msgspec.convert(msgspec.json.decode(msgspec.json.encode(found or [])), list[Verdict])
+    found = msgspec.json.decode(allowed)
+    return msgspec.convert(found["@"] if found else [], list[Verdict])
 
 
 def answered(story: Story, apply: Any) -> str:

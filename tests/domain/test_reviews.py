@@ -8,7 +8,7 @@ import pytest
 
 from domain.notifications import Message, edit_notification
 from domain.playbooks import suggest
-from domain.record import Notification
+from domain.record import UNOFFERED, Notification
 from domain.refusals import Conflict, Forbidden, GateRefused, Invalid
 from tests.domain import engine
 from tests.domain.engine import ADA, BEN, CLEO, EVE, FAY, NORTH, WHY, Story, alone, declared, numbered, person
@@ -91,7 +91,7 @@ def test_the_draft_and_its_approval_fulfil_the_actions_of_the_playbook() -> None
 def test_they_are_done_by_the_text_and_by_nothing_else() -> None:
     story = faulty()
     for action_id in ("BO.2.3", "BO.2.4"):
-        assert story.action(action_id).allowed is None
+        assert story.action(action_id).allowed == UNOFFERED
         for transition in ("complete", "approve", "skip"):
             with pytest.raises((Conflict, Forbidden)):
                 story.act(ADA, action_id, transition, outcome="approved", reason=WHY)

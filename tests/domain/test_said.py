@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from msgspec import json
 
 from domain.playbooks import Playbook, load
 from domain.refusals import GateRefused, Invalid
@@ -30,7 +31,7 @@ def strict(**gate: Any) -> Playbook:
 
 
 def offered(story: Story, action_id: str) -> str:
-    return next(v["permit"] for v in story.action(action_id).allowed["@"] if v["transition"] == "complete")
+    return next(v["permit"] for v in json.decode(story.action(action_id).allowed)["@"] if v["transition"] == "complete")
 
 
 def test_what_is_said_is_judged_and_what_is_only_offered_is_not() -> None:
