@@ -99,7 +99,7 @@ class Document(SQLModel, table=True):
     name: str = columns.text()
     value: Any | None = columns.json()
     state: str = columns.text("missing")
-    missing: list[Any] = columns.json("[]")
+    missing: list[Any] = columns.verbatim()
     version: int = columns.number(1)
     updated_at: datetime | None
     updated_by: UUID | None
