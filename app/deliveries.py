@@ -52,8 +52,9 @@ ON CONFLICT ON CONSTRAINT hook_deliveries_once DO UPDATE SET
     because = excluded.because, incident_id = excluded.incident_id, error = excluded.error,
     waiting_for = excluded.waiting_for, attempts = hook_deliveries.attempts + 1
     WHERE hook_deliveries.result IN ('unmapped', 'ignored') AND excluded.result NOT IN ('unmapped', 'ignored')
-RETURNING {number} AS number, EXISTS (SELECT FROM hook_deliveries w
-    WHERE w.tenant_id = $1 AND w.source_id = $3 AND w.waiting_for = ANY ($13)) AS has_waiting
+RETURNING {number} AS number, EXISTS (
+    SELECT FROM hook_deliveries w WHERE w.tenant_id = $1 AND w.source_id = $3
+    AND w.waiting_for IS NOT NULL AND w.waiting_for = ANY ($13)) AS has_waiting
 """
 # Where the number is known, the walls of incidents need not be looked at once more: half the cost of the statement.
 KEEP_KNOWN = _KEEP.format(number="NULL::text")
