@@ -184,13 +184,14 @@ class Difference:
         return _encode(self._whole)
 
     def _compare(self, table: str, row_type: type[Row], key: str, old: Raw | None, encoded: Raw, row: Row) -> None:
-        then: Mapping[str, Any] = _defaults(row_type)
-        if old is not None:
-            decoded = _decode_row[row_type](old)
-            if decoded == row:  # a mapping in another order
+        if old is None:
+            changed = {n: value for n, value in msgspec.json.decode(encoded).items() if n not in RESTATED}
+        else:
+            then = _decode_row[row_type](old)
+            if then == row:  # a mapping in another order
                 return
-            then = structs.asdict(decoded)
-        changed = {n: value for n in _told_columns(row_type) if (value := getattr(row, n)) != then.get(n, NODEFAULT)}
+            names = _told_columns(row_type)
+            changed = {n: value for n in names if (value := getattr(row, n)) != getattr(then, n)}
         self.rows.setdefault(table, []).append(encoded)
         if changed:
             generation = f"{row.generation}/" if isinstance(row, StepRun | ActionRun) else ""
@@ -318,19 +319,15 @@ def _upsert(table: str, parameter: int, *, is_new: bool) -> str:
 
 
 @lru_cache(maxsize=64)
-def _defaults(row_type: type[Row]) -> dict[str, Any]:
-    """Columns that JSON leaves out while they have these values."""
-    found = structs.fields(row_type)
-    made = {one.name: one.default_factory() for one in found if one.default_factory is not NODEFAULT}
-    return made | {one.name: one.default for one in found if one.default is not NODEFAULT}
-
-
-@lru_cache(maxsize=64)
 def _told_columns(row_type: type[Row]) -> tuple[str, ...]:
     """Columns that the event of a change tells."""
     return tuple(one.name for one in structs.fields(row_type) if one.name not in RESTATED)
 
 
 def _default_row(table: str, row_type: type[Row]) -> str:
-    given = {name: value for name, value in _defaults(row_type).items() if value not in (None, UNOFFERED)}
+    """A row of what JSON leaves out."""
+    columns = structs.fields(row_type)
+    made = {one.name: one.default_factory() for one in columns if one.default_factory is not NODEFAULT}
+    made |= {one.name: one.default for one in columns if one.default is not NODEFAULT}
+    given = {name: value for name, value in made.items() if value not in (None, UNOFFERED)}
     return f"jsonb_populate_record(null::{table}, '{_encode(given).decode()}'::jsonb)"
