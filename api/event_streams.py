@@ -33,6 +33,7 @@ SEND_SECONDS_MAX = 30.0  # until there is room for what is sent
 LOOK_SECONDS = 5.0  # between looks while nothing wakes us
 LOOK_UNHEARD_SECONDS = 1.0
 PAUSE_SECONDS = 0.01  # between two looks, so that a burst of notifications is one look
+OF_CREDENTIAL_MAX = 20  # streams: each reads by itself what is new
 FULL_SECONDS = 30  # what a caller waits who finds no room
 MEDIA_TYPE = "text/event-stream"
 log = structlog.get_logger("holdfast.streams")
@@ -111,7 +112,10 @@ class EventStreams:
         claim: Claim | SignIn = request.scope["holdfast.claim"]
         settings = self._keeper.settings
         same = sum(peer.claim.tenant_id == claim.tenant_id for peer in self.sockets.peers)
+        own = sum(one.claim.hash == claim.hash for one in self._readers.get(claim.tenant_id, ()))
         if self._is_ending or len(self.sockets.opened) >= settings.sockets_max or same >= settings.tenant_sockets_max:
+            raise RateLimited(FULL_SECONDS)
+        if own >= OF_CREDENTIAL_MAX:
             raise RateLimited(FULL_SECONDS)
         return _Stream(self, request, Reader(claim, principal), first, read)
 

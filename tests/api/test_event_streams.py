@@ -157,6 +157,15 @@ async def test_a_tenant_has_room_for_so_many(settings: Settings, tenant: Any) ->
             await stream.told()
 
 
+async def test_a_key_has_room_for_so_many(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_streams, "OF_CREDENTIAL_MAX", 1)
+    async with following(http):
+        assert (await http.get(FEED, headers={"Accept": "text/event-stream"})).status_code == 429
+        other = (await http.post("/v1/keys", json={"name": "another"})).json()["key"]
+        async with following(http, {"Authorization": f"Bearer {other}"}):
+            pass
+
+
 async def test_streams_end_in_good_order_when_the_service_does(settings: Settings, tenant: Any) -> None:
     from api.server import create_api
 
