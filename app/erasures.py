@@ -55,6 +55,12 @@ WHERE tenant_id = $1 AND incident_id = $2 AND EXISTS (
     SELECT 1 FROM unnest($3::bytea[]) AS t
     WHERE position(t IN body) > 0 OR position(t IN convert_to(headers::text, 'UTF8')) > 0)
 """
+# What a receiver answered may be what it was told; the beginning of an answer is no loss.
+_EXCERPTS = """
+UPDATE webhook_deliveries SET response_excerpt = NULL
+WHERE tenant_id = $1 AND endpoint_id IN (SELECT id FROM webhook_endpoints WHERE tenant_id = $1)
+  AND stream = 'incident' AND stream_id = $2 AND response_excerpt IS NOT NULL
+"""
 _ANSWERS = """
 SELECT principal_id, route, key, answer FROM idempotency_keys
 WHERE tenant_id = $1 AND answer IS NOT NULL AND created_at >= $2 AND (principal_id, route, key) > ($3, $4, $5)
@@ -252,9 +258,10 @@ async def _erase_events(
 
 
 async def _clean_deliveries(db: Db, incident_id: UUID, texts: Collection[str]) -> None:
-    """Empty the kept deliveries that hold a text, as UTF-8 or as JSON writes it in ASCII."""
+    """Empty the kept deliveries that hold a text, as UTF-8 or as JSON writes it in ASCII, and what receivers said."""
     forms = {form for text in texts for form in _forms(text)}
     await db.execute(_DELIVERIES, db.tenant_id, incident_id, sorted(forms))
+    await db.execute(_EXCERPTS, db.tenant_id, incident_id)
 
 
 def _forms(text: str) -> set[bytes]:

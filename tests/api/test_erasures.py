@@ -154,6 +154,8 @@ async def test_a_kept_delivery_and_a_stored_answer_lose_the_text(
     headers = {"Idempotency-Key": "note-1"}
     body = {"text": f"{NAME} called back."}
     url = f"/v1/incidents/{incident['id']}/notes"
+    told = {"name": "Board", "url": "https://receiver.example/events", "event_types": ["*"]}
+    assert (await http.post("/v1/webhook-endpoints", json=told)).status_code == 201
     assert (await http.post(url, json=body, headers=headers)).status_code in {200, 201}
     source = uuid4()
     async with database.transaction(tenant.tenant_id) as db:
@@ -174,9 +176,12 @@ async def test_a_kept_delivery_and_a_stored_answer_lose_the_text(
                 held,
                 UUID(incident["id"]),
             )
+        answered = "update webhook_deliveries set response_excerpt = $1 where stream_id = $2"
+        assert await db.execute(answered, f"Thanks, {NAME}", UUID(incident["id"])) != "UPDATE 0"
     asked = (await ask(http, incident, privacy, fields=["/incident/discovered_by_name"])).json()
     assert (await decide(http, incident, asked, counsel)).status_code == 200
     async with database.transaction(tenant.tenant_id) as db:
+        assert await db.fetch("select 1 from webhook_deliveries where response_excerpt is not null") == []
         bodies = await db.fetch("select body from hook_deliveries order by dedupe_key")
         assert [row[0] for row in bodies] == [b"", b"", b"nobody"]
     again = await http.post(url, json=body, headers=headers)

@@ -1,12 +1,14 @@
 """Webhook endpoints over HTTP: what may be one, what is shown of it, and that the events it wants are queued."""
 
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from api.rest.webhook_endpoints import Format
 from app.database import Database
+from domain.event_formats import FORMATS, TICKET
 from tests.people import add_person, report
 
 URL = "https://receiver.example/events"
@@ -170,3 +172,7 @@ async def test_only_administrators_write_endpoints(http: httpx.AsyncClient, data
     body = {"name": "Board", "url": URL, "event_types": ["*"]}
     assert (await http.post(ENDPOINTS, json=body, headers=somebody.headers)).status_code == 403
     assert (await http.get(ENDPOINTS, headers=somebody.headers)).status_code == 403
+
+
+def test_every_form_may_be_asked_for() -> None:
+    assert set(get_args(Format)) == {*FORMATS, TICKET}

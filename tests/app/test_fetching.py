@@ -385,3 +385,15 @@ async def test_neither_the_environment_nor_an_earlier_answer_adds_anything(
         assert not {b"cookie", b"authorization", b"proxy-authorization"} & {
             line.partition(b":")[0].lower() for line in head.split(b"\r\n")
         }
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+        "prod-27.westeurope.logic.azure.com:443/workflows/0f2c/triggers/manual/paths/invoke",
+        "default0f2c.9f.environment.api.powerplatform.com:443/powerautomate/automations/direct/workflows/0f2c",
+    ],
+)
+def test_the_addresses_of_channels_are_receivers(place: str) -> None:
+    check_receiver(f"https://{place}?api-version=1&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=x-Y_z", ())
