@@ -593,3 +593,45 @@ async def test_the_command_line_lists_and_checks(
     desk.answers = [503]
     code, printed = await run("check", made["id"], *known)
     assert (code, "503" in printed) == (1, True), printed
+
+
+@ONE
+async def test_what_is_wanted_can_be_changed(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    connection = await connect(http, desk)
+    endpoint = await add(http, connection, desk)
+    wanted = {"connection_id": connection["id"], "create_ticket": {"map": desk.map}, "add_note": ["action.completed"]}
+    place = f"/v1/webhook-endpoints/{endpoint['id']}"
+    changed = await http.patch(place, json={"ticket": wanted})
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["event_types"] == ["action.completed", "incident.declared"]
+    assert changed.json()["version"] == endpoint["version"] + 1
+    assert (await http.patch(place, json={"ticket": wanted})).json()["version"] == endpoint["version"] + 1
+    assert (await http.patch(place, json={"url": "https://receiver.example"})).status_code == 422
+    incident = await declared(http)
+    await note(http, incident)
+    await courier().work_for(tenant.tenant_id)
+    assert len(only_ticket(desk).notes) == 1
+
+
+@ONE
+async def test_the_graph_adds_an_endpoint_of_tickets(http: httpx.AsyncClient, desk: Desk) -> None:
+    connection = await connect(http, desk)
+    ticket = {
+        "connectionId": connection["id"],
+        "createTicket": {"map": {"board": "Help Desk", "priority": {"SEV1": "High", "default": "Low"}}},
+        "setStatus": {"statusMap": {"closed": ">Closed", "in_progress": "In Progress"}},
+        "onClosedTicket": "new_ticket",
+    }
+    query = """
+    mutation($input: AddWebhookEndpointInput!) { addWebhookEndpoint(input: $input) {
+        ... on AddWebhookEndpointSuccess { webhookEndpoint { format url ticket } } ... on Problem { message } } }
+    """
+    variables = {"input": {"name": "Desk", "format": "ticket", "ticket": ticket}}
+    answer = (await http.post("/graphql", json={"query": query, "variables": variables})).json()
+    assert "errors" not in answer, answer
+    made = answer["data"]["addWebhookEndpoint"]["webhookEndpoint"]
+    assert (made["format"], made["url"]) == ("ticket", desk.base_url)
+    assert made["ticket"]["create_ticket"]["map"]["priority"] == {"SEV1": "High", "default": "Low"}
+    assert made["ticket"]["set_status"] == {"status_map": {"closed": ">Closed", "in_progress": "In Progress"}}
