@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from domain.systems import system_names
+from tests.domain.test_mappings import MAPPINGS
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
 SECRET = "example-signing-secret"
@@ -288,3 +289,18 @@ async def test_several_things_in_one_delivery(http: httpx.AsyncClient, add: Any)
     assert found["discovered_at"] < "2025"
     described = await http.get(f"/v1/incidents/{found['id']}/documentation")
     assert "ChatGPT" in described.text
+
+
+@pytest.mark.parametrize("case", ["formatted webhook", "formatted webhook, recovery", "security rule alert"])
+async def test_a_body_of_another_form_is_read_by_the_mapping_of_its_source(
+    case: str, http: httpx.AsyncClient, stranger: httpx.AsyncClient
+) -> None:
+    given = {"name": case, "system": "generic", "mapping": MAPPINGS[case]}
+    source = (await http.post("/v1/sources", json=given)).json()
+    path = "/hooks/" + source["hook_url"].rsplit("/", 1)[1]
+    if case.endswith("recovery"):
+        await stranger.post(path, content=of("generic", "formatted webhook")["raw_body"].encode())
+    entry = of("generic", case)
+    told = told_of(await stranger.post(path, content=entry["raw_body"].encode()))
+    assert told["result"] == ("noted" if case.endswith("recovery") else "created"), told
+    assert await missing(http, source["id"], entry, told) == []
