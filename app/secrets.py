@@ -81,8 +81,8 @@ def parse_hook_token(text: str) -> Claim | None:
     """The claim of a well-formed hook token, None for anything else."""
     if len(text) != TENANT_CHARACTERS + 1 + SECRET_CHARACTERS or text[TENANT_CHARACTERS] != ".":
         return None
-    tenant = _number(text[:TENANT_CHARACTERS])
-    if tenant is None or tenant >= 1 << 128 or _number(text[TENANT_CHARACTERS + 1 :]) is None:
+    tenant, secret = _number(text[:TENANT_CHARACTERS]), text[TENANT_CHARACTERS + 1 :]
+    if tenant is None or tenant >= 1 << 128 or not (secret.isascii() and secret.isalnum()):
         return None
     return Claim(UUID(int=tenant), digest(text), text[: TENANT_CHARACTERS + 5])
 
