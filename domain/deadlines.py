@@ -127,6 +127,7 @@ def sla_state(at_risk_at: datetime, breach_at: datetime, met_at: datetime | None
     return "at_risk" if now > at_risk_at else "on_track"
 
 
+@lru_cache(maxsize=1_024)
 def parse_duration(text: str) -> timedelta | relativedelta:
     """An ISO 8601 duration of whole units; with years or months a relativedelta, whose length depends on the date.
 
@@ -155,11 +156,12 @@ def add_duration(instant: datetime, duration: str, time_zone: str | tzinfo = "UT
     """
     local_zone = zone(time_zone) if isinstance(time_zone, str) else time_zone
     parsed = parse_duration(duration)
+    dates: timedelta | relativedelta
     try:
         if isinstance(parsed, timedelta):
-            dates, clock = relativedelta(days=parsed.days), timedelta(seconds=parsed.seconds)
+            dates, clock = timedelta(days=parsed.days), timedelta(seconds=parsed.seconds)
             if "D" not in duration and "W" not in duration:
-                dates, clock = relativedelta(), parsed  # PT72H is 72 hours, never three dates
+                dates, clock = timedelta(), parsed  # PT72H is 72 hours, never three dates
         else:
             dates = relativedelta(years=parsed.years, months=parsed.months, days=parsed.days)
             clock = timedelta(hours=parsed.hours, minutes=parsed.minutes, seconds=parsed.seconds)
