@@ -14,10 +14,10 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 class Receivers:
     """So many receivers, from `open` to `close`. `got` holds (receiver, id of the message, time) as they came."""
 
-    def __init__(self, count: int, *, silent: int = 0) -> None:
-        """The last `silent` of `count` read and say nothing."""
+    def __init__(self, count: int) -> None:
         self.count = count
-        self.silent = silent
+        self.living = count  # how many answer; the others read and say nothing
+        self.answer_seconds = 0.0
         self.got: list[tuple[int, str, float]] = []
         self._servers: list[asyncio.Server] = []
         self._transports: set[Any] = set()
@@ -26,11 +26,6 @@ class Receivers:
     def urls(self) -> list[str]:
         """Their addresses."""
         return [f"http://127.0.0.1:{one.sockets[0].getsockname()[1]}/events" for one in self._servers]
-
-    @property
-    def living(self) -> int:
-        """How many answer."""
-        return self.count - self.silent
 
     async def open(self) -> None:
         """Listen."""
@@ -79,5 +74,9 @@ class _Connection(asyncio.Protocol):
                 return
             self._buffer = self._buffer[whole:]
             self._farm.got.append((self._number, named[1].decode() if named else "", time.monotonic()))
-            if self._number < self._farm.living:
+            if self._number >= self._farm.living:
+                continue
+            if self._farm.answer_seconds:
+                asyncio.get_running_loop().call_later(self._farm.answer_seconds, self._transport.write, ANSWER)
+            else:
                 self._transport.write(ANSWER)
