@@ -274,7 +274,8 @@ async def _check(db: Db, row: Mapping[str, Any], secret: str | None, given: Mapp
             faults.append(_fault("/secret", str(next(reason for reason in reasons if reason))))
     read_mapping(row["mapping"])
     if given is None or "defaults" in given:
-        faults += _default_faults(row["defaults"])
+        faults += fact_faults("/defaults/facts", row["defaults"].get("facts") or {})
+    faults += _playbook_faults(row)
     faults += await _client_faults(db, row if given is None else given)
     faults += await _connection_faults(db, row)
     if faults:
@@ -292,12 +293,16 @@ async def _connection_faults(db: Db, row: Mapping[str, Any]) -> list[InputError]
     return [] if found == row["system"] else [_fault("/connection_id", f"names no connection to {row['system']}")]
 
 
-def _default_faults(defaults: Mapping[str, Any]) -> list[InputError]:
-    slug = defaults.get("playbook")
-    faults = fact_faults("/defaults/facts", defaults.get("facts") or {})
-    if slug is not None and catalogue().get(slug) is None:
-        faults.append(_fault("/defaults/playbook", "there is no such playbook; `GET /v1/playbooks` lists them"))
-    return faults
+def _playbook_faults(row: Mapping[str, Any]) -> list[InputError]:
+    rules = (row.get("mapping") or {}).get("rules") or []
+    named = {f"/mapping/rules/{index}/playbook": rule.get("playbook") for index, rule in enumerate(rules)}
+    named["/defaults/playbook"] = row["defaults"].get("playbook")
+    there_are = ", ".join(sorted(one.slug for one in catalogue().list()))
+    return [
+        _fault(place, f"there is no such playbook; there are {there_are}")
+        for place, slug in named.items()
+        if slug is not None and catalogue().get(slug) is None
+    ]
 
 
 async def _client_faults(db: Db, row: Mapping[str, Any]) -> list[InputError]:

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.expressions import EvaluationFailed, Expression, InvalidExpression, Scope, compile_expression
 from domain.facts import check_fact, is_derived
-from domain.playbooks import catalogue
 from domain.refusals import InputError, Invalid
 from domain.words import words
 
@@ -71,7 +70,8 @@ def compiled_rules(texts: Sequence[RuleText]) -> tuple[Rule, ...]:
 
 
 def rule_faults(texts: Sequence[RuleText]) -> list[InputError]:
-    """What is wrong with the rules of a mapping, with pointers below `/mapping`."""
+    """What is wrong with the rules of a mapping, with pointers below `/mapping`. Whether there is such a playbook or
+    client is not asked here."""
     faults = []
     for index, text in enumerate(texts):
         place = f"/mapping/rules/{index}"
@@ -80,9 +80,6 @@ def rule_faults(texts: Sequence[RuleText]) -> list[InputError]:
         except InvalidExpression as error:
             where = "" if error.position is None else f" [position {error.position}]"
             faults.append(InputError(f"{place}/when", f"{error.reason}{where}"))
-        if text.playbook is not None and catalogue().get(text.playbook) is None:
-            there_are = ", ".join(sorted(one.slug for one in catalogue().list()))
-            faults.append(InputError(f"{place}/playbook", f"there is no such playbook; there are {there_are}"[:300]))
         faults += fact_faults(f"{place}/facts", text.facts)
         if text.playbook is None and text.client_id is None and not text.facts:
             faults.append(InputError(place, "says nothing; name a playbook, a client_id or facts"))
