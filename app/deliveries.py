@@ -164,11 +164,15 @@ async def receive(
     try:
         return await _kept(database, claim.tenant_id, work, lambda: arrived)
     except CertificateUnknown as unknown:
-        try:
-            await certificates.learn(unknown.url)
-        except FetchFailed as error:
-            raise DatabaseAway("a certificate cannot be fetched") from error
+        await _learn(certificates, unknown)
         return await _kept(database, claim.tenant_id, work, lambda: arrived)
+
+
+async def _learn(certificates: Certificates, unknown: CertificateUnknown) -> None:
+    try:
+        await certificates.learn(unknown.url)
+    except FetchFailed as error:
+        raise DatabaseAway("a certificate cannot be fetched") from error
 
 
 async def knows(database: Database, vault: Vault, claim: Claim) -> Source | None:
