@@ -393,7 +393,7 @@ async def test_a_name_that_leads_inside_is_not_called(
     strict = Courier(database, settings, vault_of(settings), clock=lambda: datetime.now(UTC))
     await strict.work_for(tenant.tenant_id)
     assert receiver.got == []
-    assert receiver.confirmed == set()
+    assert receiver.confirmed == {}
     told = (await http.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries")).json()["items"]
     assert {one["error"] for one in told if one["attempts"]} == {"the address is not https."}
 
