@@ -40,7 +40,7 @@ async def holding(http: httpx.AsyncClient, receiver: Receiver) -> tuple[str, asy
         await released.wait()
         writer.write(answer())
 
-    receiver.behave = hold
+    receiver.behave, receiver.takes_first_test = hold, False
     body = {"name": "Board", "url": receiver.url, "event_types": ["client.*"]}
     made = (await http.post(ENDPOINTS, json=body)).raise_for_status().json()
     await asyncio.wait_for(receiver.arrived.wait(), 20)
