@@ -190,18 +190,22 @@ class Live:
     async def _check_on(self) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            tenants: dict[UUID, dict[Claim | SignIn, list[Peer]]] = {}
-            now = time.time()
-            for peer in list(self.peers):
-                peer.check_in(now)
-                tenants.setdefault(peer.claim.tenant_id, {}).setdefault(_credential(peer.claim), []).append(peer)
-            for tenant, peers in tenants.items():
-                try:
-                    await self._check(tenant, peers)
-                except DatabaseAway as away:
-                    log.warning("database away", error=type(away).__name__)
-                except Exception as error:
-                    log.error("check failed", error=type(error).__name__)
+            await self._check_in()
+
+    async def _check_in(self) -> None:
+        """One look at everybody; what it held goes with it, or the last sockets would stay until others came."""
+        tenants: dict[UUID, dict[Claim | SignIn, list[Peer]]] = {}
+        now = time.time()
+        for peer in list(self.peers):
+            peer.check_in(now)
+            tenants.setdefault(peer.claim.tenant_id, {}).setdefault(_credential(peer.claim), []).append(peer)
+        for tenant, peers in tenants.items():
+            try:
+                await self._check(tenant, peers)
+            except DatabaseAway as away:
+                log.warning("database away", error=type(away).__name__)
+            except Exception as error:
+                log.error("check failed", error=type(error).__name__)
 
     async def _check(self, tenant: UUID, credentials: Mapping[Any, list[Peer]]) -> None:
         async with self.keeper.database.transaction(tenant, read_only=True) as db:
