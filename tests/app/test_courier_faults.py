@@ -286,3 +286,39 @@ async def test_events_that_happen_while_others_are_sent_are_sent_too(
     for incident in incidents:
         timeline = (await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})).json()["items"]
         assert told(receiver, incident) == [event["seq"] for event in timeline]
+
+
+async def test_a_lane_that_a_writer_holds_keeps_no_other_from_being_recorded(
+    http: httpx.AsyncClient, receiver: Receiver, courier: Make, tenant: Any, superuser: asyncpg.Connection
+) -> None:
+    endpoint = await add(http, receiver.url, event_types=["incident.reported"])
+    await courier().work_for(tenant.tenant_id)
+    held, free = [await report(http, title=title) for title in ("Held", "Free")]
+    released = asyncio.Event()
+
+    async def behave(_: Received, writer: asyncio.StreamWriter) -> None:
+        await released.wait()
+        writer.write(answer())
+        await writer.drain()
+
+    async def lanes() -> set[str]:
+        rows = await superuser.fetch("SELECT stream_id FROM webhook_lanes WHERE tenant_id = $1", tenant.tenant_id)
+        return {str(row["stream_id"]) for row in rows}
+
+    receiver.behave = behave
+    running = asyncio.create_task(courier().work_for(tenant.tenant_id))
+    async with asyncio.timeout(20):
+        while len(receiver.got) < 2:
+            await asyncio.sleep(0.01)
+        async with superuser.transaction():
+            await superuser.execute("SELECT 1 FROM webhook_lanes WHERE stream_id = $1 FOR UPDATE", held["id"])
+            released.set()
+            while await lanes() != {held["id"]}:
+                await asyncio.sleep(0.01)
+        await running
+    assert await lanes() == set()
+    found = await deliveries(http, endpoint)
+    assert {(one["stream_id"], one["status"], one["attempts"]) for one in found} == {
+        (held["id"], "delivered", 1),
+        (free["id"], "delivered", 1),
+    }
