@@ -63,6 +63,7 @@ SAMPLES: dict[Any, Any] = {
     list[Any]: [{"a": [1, None]}],
     dict[str, Any]: {"name": {"value": True}},
     Any: {"a": "b"},
+    msgspec.Raw: msgspec.Raw(b"[7]"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,8 @@ from tests.surface.test_graph import ask, nodes
 Together = Callable[[Any], Awaitable[list[Any]]]
 KEPT = frozenset({"tenants", "tenant_settings", "people", "api_keys", "service_accounts", "alembic_version"})
 """What a caller is recognised by. Every other table is away while a fault is forced."""
-INSIDE = ("select ", "insert ", "relation", "asyncpg", "undefinedtable", "traceback", ".py", "/api", "/app", "_away")
+HERE = str(Path(__file__).parents[2]).lower()
+INSIDE = ("select ", "insert ", "relation", "asyncpg", "undefinedtable", "traceback", ".py", f"{HERE}/", "_away")
 WAYS = {"exactly": "", "ordinarily": " @include(if: true)"}
 FAULT = "internal-error"
 OF_EACH_KIND = {"incidents", "timeline", "duties", "heatMap", "incident", "node Incident", "node Step"}
