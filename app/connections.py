@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from app.authentication import Principal
 from app.database import Db
-from app.dialling import CallFailed, Connection, Dialler
+from app.dialling import CallFailed, Connection, Dialler, one_line
 from app.fetching import FetchFailed, check_receiver, own_of
 from app.ids import new_id
 from app.rights import require, require_unlimited
@@ -165,7 +165,7 @@ async def ask(dialler: Dialler, connection: Connection, at: datetime) -> Checked
         replied = await dialler.call(connection, "check", {})
     except CallFailed as failure:
         return Checked(at=at, seen={}, error=failure.said)
-    seen = {name: str(value)[:SEEN_MAX] for name, value in replied.values.items() if value not in (None, "")}
+    seen = {name: one_line(value, SEEN_MAX) for name, value in replied.values.items() if value not in (None, "")}
     return Checked(at=at, seen=seen, error=None)
 
 
@@ -188,8 +188,8 @@ async def note_refusal(db: Db, connection_id: UUID, at: datetime, error: str | N
 
 async def note_account(db: Db, connection_id: UUID, account: str) -> None:
     """Keep the name under which a system knows us, by which our own doing is recognised when it comes back."""
-    before = await _lock(db, connection_id)
-    if before["account"] != account:
+    before, account = await _lock(db, connection_id), one_line(account, SEEN_MAX)
+    if account and before["account"] != account:
         await _write(db, SYSTEM, before, "connection.recognised", {"account": account})
 
 

@@ -6,12 +6,12 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote_plus, urlencode, urlsplit
 from uuid import UUID
 
 import httpx
 import orjson
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from app.fetching import FetchFailed, Reply, Request, own_of, send
 from app.settings import Settings
@@ -25,6 +25,7 @@ TOKEN_SPARE_SECONDS = 60.0  # before its end a token is asked for anew
 TOKENS_MAX = 1_000
 USER_AGENT = "Holdfast-Connections/1"
 SAID_MAX = 200  # characters of an answer that are kept
+SECRET_MIN = 8  # characters that a credential has at least, to be looked for in what is shown
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -120,7 +121,8 @@ class Dialler:
             **({} if asked.body is None else {"Content-Type": "application/json"}),
         }
         content = b"" if asked.body is None else orjson.dumps(body)
-        return await self._send(connection.base_url, asked.method, asked.path.fill(scope), query, whole, content)
+        reply = await self._send(connection.base_url, asked.method, asked.path.fill(scope), query, whole, content)
+        return reply if httpx.codes.is_success(reply.status) else _unrepeated(reply, connection, whole)
 
     async def _send(
         self,
@@ -223,6 +225,22 @@ def _json(reply: Reply) -> Any:
         raise CallFailed("refused", "Its answer is no JSON: is the address right?", reply) from None
 
 
+def one_line(value: Any, at_most: int) -> str:
+    """What somebody else's system said, as a line that may be kept and shown: printable, and no longer than this."""
+    text = str(value)[: 4 * at_most]
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())[:at_most]
+
+
 def _excerpt(body: bytes) -> str:
-    text = body[: 4 * SAID_MAX].decode("utf-8", "replace")
-    return " ".join("".join(one if one.isprintable() else " " for one in text).split())[:SAID_MAX]
+    return one_line(body[: 4 * SAID_MAX].decode("utf-8", "replace"), SAID_MAX)
+
+
+def _unrepeated(reply: Reply, connection: Connection, headers: Mapping[str, str]) -> Reply:
+    """A complaint without what we signed in with, which some systems repeat in it."""
+    sent = [one.rpartition(" ")[2] for name, one in headers.items() if name.casefold() == "authorization"]
+    secrets = [one for one in (*connection.credentials.values(), *sent) if len(one) >= SECRET_MIN]
+    body = reply.body
+    for secret in sorted(secrets, key=len, reverse=True):
+        for written in (secret.encode(), orjson.dumps(secret)[1:-1], quote_plus(secret).encode()):
+            body = body.replace(written, b"...")
+    return structs.replace(reply, body=body)

@@ -15,18 +15,21 @@ from msgspec import Struct
 
 from app.connections import find_connection, note_account, note_refusal
 from app.database import Database, Db
-from app.dialling import CallFailed, Connection, Dialler, Replied
+from app.dialling import CallFailed, Connection, Dialler, Replied, one_line
 from app.incidents import begin_change, find_by_reference, lock_reference, write_change
 from app.record import lock_record
 from app.secrets import Vault
 from domain.actors import SYSTEM_ID, Actor, Via
-from domain.refusals import Conflict, NotFound
+from domain.refusals import Refusal
 from domain.reporting import Reference, add_reference
 from domain.settling import settle
+from domain.templates import STEPS
 from domain.ticket_notes import Note, ticket_note
 from domain.tickets import DECLARED, ENDED, TicketMode, Wanted, read_mode, wanted
 
 DONE_MAX = 200  # characters that the log of deliveries shows
+ID_MAX = 200  # characters of an id, a number or a status
+URL_MAX = 2_000  # characters
 LOCKED_OUT = (401, 403)
 SECONDS_MAX = 45.0  # for all that one event asks for: less than a lane is leased
 
@@ -96,7 +99,7 @@ class Tickets:
                 return await self._tell(telling)
         except TimeoutError:
             raise CallFailed("retry", "It did not answer in time.") from None
-        except (NotFound, Conflict) as refusal:
+        except Refusal as refusal:
             raise CallFailed("refused", refusal.detail) from None
 
     async def _tell(self, telling: Telling) -> str | None:
@@ -202,7 +205,7 @@ class Tickets:
             return
         replied = await self._call(talk, "add_note", ticket=ticket)
         id = replied.values.get("id")
-        done.append("noted" if id is None else f"noted as {id}")
+        done.append("noted" if id is None else f"noted as {one_line(id, ID_MAX)}")
 
     async def _set(self, talk: _Talk, ticket: Mapping[str, Any], done: list[str]) -> None:
         status = talk.wanted.status
@@ -272,5 +275,12 @@ class Tickets:
 
 
 def _ticket(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A ticket as operations are told of it: ids and numbers are texts, however the system writes them."""
-    return {name: value if value is None or isinstance(value, bool) else str(value) for name, value in values.items()}
+    """A ticket as operations are told of it: ids and numbers are texts, however the system writes them.
+
+    What cannot be kept is no ticket's id. Raises CallFailed.
+    """
+    ticket = {name: value if value is None or isinstance(value, bool) else str(value) for name, value in values.items()}
+    if not ticket["id"] or ticket["id"] != one_line(ticket["id"], ID_MAX) or ticket["id"] in STEPS:
+        raise CallFailed("refused", "It names its ticket by something that is no id.")
+    shown = {"number": ID_MAX, "status": ID_MAX, "url": URL_MAX}
+    return ticket | {name: one_line(ticket[name], most) for name, most in shown.items() if ticket.get(name)}

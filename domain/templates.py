@@ -11,6 +11,7 @@ from urllib.parse import quote
 from domain.expressions import EvaluationFailed, Expression, InvalidExpression, Scope, compile_expression
 
 PLACE = re.compile(r"\{([^{}]+)\}")
+STEPS = (".", "..")  # segments that whoever reads a path takes away (RFC 3986 5.2.4), quoted or not
 
 
 class Unfillable(ValueError):
@@ -42,7 +43,7 @@ class Address:
         ]
 
     def fill(self, scope: Scope) -> str:
-        """The path. Raises Unfillable when an expression gives nothing, which would lead somewhere else."""
+        """The path. Raises Unfillable when an expression gives what leads somewhere else: nothing, or a step up."""
         made = []
         for part in self._parts:
             if isinstance(part, str):
@@ -51,6 +52,8 @@ class Address:
             value = evaluated(part, scope)
             if value is None or value == "":
                 raise Unfillable(f"{part.text!r} gives nothing")
+            if value in STEPS:
+                raise Unfillable(f"{part.text!r} names no thing")
             made.append(quote(str(value), safe=""))
         return "".join(made)
 

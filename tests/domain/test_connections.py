@@ -123,3 +123,20 @@ def test_a_segment_of_a_path_stays_one(id: str, path: str) -> None:
 def test_a_path_with_a_gap_leads_nowhere(ticket: dict[str, Any]) -> None:
     with pytest.raises(Unfillable):
         Address("/t/{ticket.id}", {"ticket"}).fill(known({"ticket": ticket}))
+
+
+@pytest.mark.parametrize("id", [".", ".."])
+def test_a_thing_that_is_a_step_up_is_not_asked_for(id: str) -> None:
+    """A server takes such a segment away, and something else is asked for with our credentials."""
+    address = Address("/rest/api/3/issue/{ticket.id}/comment", {"ticket"})
+    with pytest.raises(Unfillable, match="names no thing"):
+        address.fill(known({"ticket": {"id": id}}))
+
+
+@pytest.mark.parametrize(
+    "id", ["../../users", "1?expand=all", "1#x", "https://evil.example/", "1/../2", "%2e%2e", "a\r\nb"]
+)
+def test_a_thing_stays_one_segment_of_the_path(id: str) -> None:
+    path = Address("/tickets/{ticket.id}", {"ticket"}).fill(known({"ticket": {"id": id}}))
+    assert path.count("/") == 2
+    assert not set(path) & set("?#\r\n")
