@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import orjson
 
-from tests.app.tickets.desk_calls import (
+from tests.app.outbound.tickets.desk_calls import (
     ONE,
     Winding,
     add,
@@ -24,7 +24,7 @@ from tests.app.tickets.desk_calls import (
 from tests.stand_ins.connectwise import ConnectWise
 from tests.stand_ins.desk import Desk
 
-CALLBACKS = Path(__file__).resolve().parents[2] / "payloads" / "connectwise.json"
+CALLBACKS = Path(__file__).resolve().parents[3] / "payloads" / "connectwise.json"
 
 
 async def source_of(http: httpx.AsyncClient, desk: Desk, **members: Any) -> tuple[dict[str, Any], str]:

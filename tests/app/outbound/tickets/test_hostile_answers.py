@@ -9,7 +9,16 @@ import pytest
 from starlette.requests import Request
 
 from app.courier import Courier
-from tests.app.tickets.desk_calls import Winding, add, connect, declared, deliveries, note, only_ticket, references
+from tests.app.outbound.tickets.desk_calls import (
+    Winding,
+    add,
+    connect,
+    declared,
+    deliveries,
+    note,
+    only_ticket,
+    references,
+)
 from tests.stand_ins.desk import Desk, Refused
 from tests.stand_ins.servicenow import ServiceNow
 from tests.stand_ins.zendesk import Zendesk

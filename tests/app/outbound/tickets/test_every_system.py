@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.tickets.desk_calls import (
+from tests.app.outbound.tickets.desk_calls import (
     EVERY,
     Winding,
     add,

@@ -1,8 +1,8 @@
-"""A service and couriers that may call this machine, and a desk to call."""
+"""A service and couriers that may call this machine, and a receiver to call."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -14,16 +14,13 @@ from app.courier import Courier
 from app.database import Database
 from app.secrets import vault_of
 from app.settings import Settings
-from tests.app.tickets.desk_calls import (
-    Winding,
-)
 from tests.conftest import serving
-from tests.stand_ins.desk import Desk
+from tests.receiver import Receiver, receiving
 
 
 @pytest.fixture(scope="module")
 def loopback(settings: Settings) -> Settings:
-    """Settings of an operator who lets this machine be called."""
+    """Settings of an operator who lets events be sent to this machine."""
     return settings.model_copy(update={"webhook_networks": (ip_network("127.0.0.0/8"),)})
 
 
@@ -43,16 +40,14 @@ async def http(near: str, tenant: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
-    found: Desk = request.param()
-    async with serving(found.app()) as address:
-        found.url = address
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as found:
         yield found
 
 
 @pytest.fixture
-def courier(database: Database, loopback: Settings) -> Winding:
-    """Makes couriers; `ahead` winds their clock forward."""
+def courier(database: Database, loopback: Settings) -> Callable[..., Courier]:
+    """Makes couriers; `ahead` winds their clock, forward or back."""
 
     def make(**ahead: float) -> Courier:
         return Courier(database, loopback, vault_of(loopback), clock=lambda: datetime.now(UTC) + timedelta(**ahead))

@@ -2,46 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 import httpx
-import pytest
 
 from app.courier import Courier
 from app.database import Database
 from app.secrets import vault_of
 from app.sequencer import Sequencer
 from app.settings import Settings
-from tests.conftest import serving
 from tests.people import report
-from tests.receiver import Receiver, answer, receiving
-
-
-@pytest.fixture(scope="module")
-def loopback(settings: Settings) -> Settings:
-    """Settings of an operator who lets events be sent to this machine."""
-    return settings.model_copy(update={"webhook_networks": (ip_network("127.0.0.0/8"),)})
-
-
-@pytest.fixture
-async def http(loopback: Settings, tenant: Any) -> AsyncIterator[httpx.AsyncClient]:
-    from api.server import create_api
-
-    headers = {"Authorization": f"Bearer {tenant.key}"}
-    async with (
-        serving(create_api(loopback)) as address,
-        httpx.AsyncClient(base_url=address, headers=headers, timeout=30, trust_env=False) as client,
-    ):
-        yield client
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
+from tests.receiver import Receiver, answer
 
 
 async def test_a_receiver_that_was_down_for_a_day_catches_up_without_a_gap(

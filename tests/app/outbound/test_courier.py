@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
-import hashlib
-import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook
 
 from app.courier import ANSWER_BYTES_MAX, Courier
@@ -26,92 +20,11 @@ from app.secrets import vault_of
 from app.settings import Settings
 from app.webhook_deliveries import LEASE
 from domain.retries import ATTEMPTS_MAX
-from tests.conftest import serving
-from tests.people import add_person, report
+from tests.app.outbound.endpoint_calls import ENDPOINTS, add, deliveries, guide, read, verified_publicly
+from tests.people import report
 from tests.receiver import Received, Receiver, answer, receiving
 
-ENDPOINTS = "/v1/webhook-endpoints"
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "receiving-events.md"
-FIRST = ("webhook_endpoint.created", "webhook_endpoint.tested", "webhook_endpoint.confirmed")
 Clock = Callable[[], datetime]
-
-
-@pytest.fixture(scope="module")
-def loopback(settings: Settings) -> Settings:
-    """Settings of an operator who lets events be sent to this machine."""
-    return settings.model_copy(update={"webhook_networks": (ip_network("127.0.0.0/8"),)})
-
-
-@pytest.fixture(scope="module")
-async def near(loopback: Settings) -> AsyncIterator[str]:
-    from api.server import create_api
-
-    async with serving(create_api(loopback)) as address:
-        yield address
-
-
-@pytest.fixture
-async def http(near: str, tenant: Any) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {tenant.key}"}
-    async with httpx.AsyncClient(base_url=near, headers=headers, timeout=30, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as found:
-        yield found
-
-
-@pytest.fixture
-def courier(database: Database, loopback: Settings) -> Callable[..., Courier]:
-    """Makes couriers; `ahead` winds their clock forward."""
-
-    def make(**ahead: float) -> Courier:
-        return Courier(database, loopback, vault_of(loopback), clock=lambda: datetime.now(UTC) + timedelta(**ahead))
-
-    return make
-
-
-async def add(http: httpx.AsyncClient, receiver: Receiver, **members: Any) -> dict[str, Any]:
-    body = {"name": "Board", "url": receiver.url, "event_types": ["incident.*"], **members}
-    made = await http.post(ENDPOINTS, json=body)
-    assert made.status_code == 201, made.text
-    found: dict[str, Any] = made.json()
-    return found
-
-
-async def deliveries(http: httpx.AsyncClient, endpoint: dict[str, Any]) -> list[dict[str, Any]]:
-    found = await http.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries", params={"limit": 200})
-    told = [one for one in found.json()["items"] if one["event_type"] not in FIRST]
-    return sorted(told, key=lambda one: (one["stream_id"], one["seq"]))
-
-
-async def read(http: httpx.AsyncClient, endpoint: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = (await http.get(f"{ENDPOINTS}/{endpoint['id']}")).json()
-    return found
-
-
-def guide() -> Callable[..., bool]:
-    """The function of the guide, as a reader would paste it."""
-    (code,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(code.splitlines()) <= 20
-    names: dict[str, Any] = {}
-    exec(code, names)
-    verified: Callable[..., bool] = names["verified"]
-    return verified
-
-
-def verified_publicly(public_key: str, received: Received) -> bool:
-    """Whether a signature `v1a` fits the public key."""
-    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.removeprefix("whpk_")))
-    signed = f"{received.headers['webhook-id']}.{received.headers['webhook-timestamp']}.".encode() + received.body
-    for one in received.headers["webhook-signature"].split():
-        if one.startswith("v1a,"):
-            with contextlib.suppress(Exception):
-                key.verify(base64.b64decode(one.removeprefix("v1a,")), signed)
-                return True
-    return False
 
 
 async def test_what_arrives_is_told_in_order_and_verifies(
@@ -410,165 +323,3 @@ async def test_one_delivery_is_replayed_with_its_id(
     await courier().work_for(tenant.tenant_id)
     assert (await http.get(path)).json()["status"] == "delivered"
     assert [event["id"] for event in receiver.events].count(first["event_id"]) == 2
-
-
-@pytest.mark.parametrize(
-    ("form", "content_type", "said"),
-    [
-        ("standard", "application/json", lambda body: body["incident"]["number"]),
-        ("cloudevents", "application/cloudevents+json", lambda body: body["data"]["incident"]["number"]),
-        ("ocsf", "application/json", lambda body: body["finding_info_list"][0]["title"]),
-        ("slack", "application/json", lambda body: body["text"].partition(":")[0]),
-        (
-            "teams",
-            "application/json",
-            lambda body: body["attachments"][0]["content"]["body"][0]["text"].partition(":")[0],
-        ),
-    ],
-)
-async def test_what_leaves_has_the_form_of_the_endpoint_and_is_signed(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any, form: str, content_type: str, said: Any
-) -> None:
-    endpoint = await add(http, receiver, format=form)
-    incident = await report(http)
-    await courier().work_for(tenant.tenant_id)
-    verify = guide()
-    assert receiver.got
-    for one in receiver.got:
-        assert one.headers["content-type"] == content_type
-        assert said(one.event) == incident["number"]
-        assert verify(endpoint["secret"], one.headers, one.body)
-        assert Webhook(endpoint["secret"]).verify(one.body, one.headers) == one.event
-
-
-async def test_the_address_of_a_channel_is_sealed_and_never_shown(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, database: Database, tenant: Any
-) -> None:
-    endpoint = await add(http, receiver, url=f"{receiver.url}/T0/s3cret", format="slack")
-    path = f"{ENDPOINTS}/{endpoint['id']}"
-    shown = receiver.url.removesuffix("/events") + "/..."
-    assert endpoint["url"] == shown
-    incident = await report(http, title="About Jane Roe")
-    await courier().work_for(tenant.tenant_id)
-    assert receiver.got[0].path == "/events/T0/s3cret"
-    assert incident["number"] in receiver.events[0]["text"]
-    assert not any(b"Jane" in one.body for one in receiver.got)
-    # What is shown, given back, changes nothing; another address does.
-    assert (await http.patch(path, json={"url": shown, "name": "Other"})).json()["url"] == shown
-    await http.post(f"{path}/test")
-    await courier().work_for(tenant.tenant_id)
-    assert receiver.got[-1].path == "/events/T0/s3cret"
-    assert (await http.patch(path, json={"url": f"{receiver.url}/T1/an0ther"})).json()["url"] == shown
-    await http.post(f"{path}/test")
-    await courier().work_for(tenant.tenant_id)
-    assert receiver.got[-1].path == "/events/T1/an0ther"
-    async with database.transaction(tenant.tenant_id) as db:
-        rows = await db.fetch("select e::text as kept from webhook_endpoints e")
-        told = await db.fetch("select data::text as kept from event_data where stream = 'webhook_endpoint'")
-    kept = "".join(row["kept"] for row in (*rows, *told))
-    assert "s3cret" not in kept
-    assert "an0ther" not in kept
-
-
-async def test_that_an_endpoint_was_given_up_waits_for_an_administrator(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, database: Database, tenant: Any
-) -> None:
-    admin = await add_person(database, tenant.tenant_id, "tenant_admin")
-    lead = await add_person(database, tenant.tenant_id, "security_lead")
-    endpoint = await add(http, receiver, name="Our board")
-    receiver.then = answer(410)
-    await report(http)
-    await courier().work_for(tenant.tenant_id)
-    (item,) = (await http.get("/v1/me/work", headers=admin.headers)).json()["items"]
-    assert (item["kind"], item["ref"], item["title"], item["status"]) == (
-        "endpoint", endpoint["id"], "Our board", "disabled",
-    )  # fmt: skip
-    assert "gone" in item["what"]
-    others = (await http.get("/v1/me/work", headers=lead.headers)).json()["items"]
-    assert "endpoint" not in {one["kind"] for one in others}
-    assert (await http.delete(f"{ENDPOINTS}/{endpoint['id']}")).status_code == 200
-    assert (await http.get("/v1/me/work", headers=admin.headers)).json()["items"] == []
-
-
-async def test_the_log_shows_the_request_and_no_secret_of_it(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
-) -> None:
-    endpoint = await add(http, receiver, url=f"{receiver.url}/T0/verys3cret?sig=An0therSecret", format="slack")
-    await report(http)
-    receiver.then = answer(404, b"no_service: /events/T0/verys3cret?sig=An0therSecret\r\n\x1b[31m")
-    await courier().work_for(tenant.tenant_id)
-    first = next(one for one in await deliveries(http, endpoint) if one["attempts"])
-    (got,) = receiver.got
-    shown = first["request"]
-    assert (shown["method"], shown["url"]) == ("POST", endpoint["url"])
-    assert shown["headers"] == {
-        "Content-Type": got.headers["content-type"],
-        "User-Agent": got.headers["user-agent"],
-        "webhook-id": first["event_id"],
-        "webhook-timestamp": got.headers["webhook-timestamp"],
-    }
-    assert (shown["body_bytes"], shown["body_sha256"]) == (len(got.body), hashlib.sha256(got.body).hexdigest())
-    assert first["response_excerpt"] == "no_service: /events/T0/...?sig=...   [31m"
-
-
-async def test_an_endpoint_is_told_nothing_before_it_took_a_test(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
-) -> None:
-    receiver.takes_first_test = False
-    receiver.then = answer(500)
-    endpoint = await add(http, receiver, event_types=["*"])
-    incident = await report(http)
-    await courier().work_for(tenant.tenant_id)
-    assert [event["type"] for event in receiver.events] == ["webhook_endpoint.tested"]
-    assert (await read(http, endpoint))["confirmed_at"] is None
-    receiver.then = answer()
-    await courier(seconds=7).work_for(tenant.tenant_id)
-    assert (await read(http, endpoint))["confirmed_at"] is not None
-    timeline = (await http.get(f"/v1/incidents/{incident['id']}/timeline", params={"limit": 200})).json()["items"]
-    told = [event["seq"] for event in receiver.events if event["stream_id"] == incident["id"]]
-    assert told == [event["seq"] for event in timeline], "what waited is told, in order"
-    own = [event["type"] for event in receiver.events if event["stream_id"] == endpoint["id"]]
-    assert own == ["webhook_endpoint.tested", "webhook_endpoint.tested", "webhook_endpoint.confirmed"]
-
-    async with receiving() as other:
-        other.takes_first_test = False
-        other.then = answer(404)
-        path = f"{ENDPOINTS}/{endpoint['id']}"
-        assert (await http.patch(path, json={"url": other.url})).json()["confirmed_at"] is None
-        await report(http)
-        await courier().work_for(tenant.tenant_id)
-        assert {event["type"] for event in other.events} == {"webhook_endpoint.tested"}
-
-
-async def test_a_test_that_another_address_took_confirms_nothing(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
-) -> None:
-    endpoint = await add(http, receiver)
-    path = f"{ENDPOINTS}/{endpoint['id']}"
-    receiver.takes_first_test = False
-
-    async def moved_meanwhile(_: Received, writer: asyncio.StreamWriter) -> None:
-        receiver.behave = None
-        receiver.then = answer(500)
-        await http.patch(path, json={"url": f"{receiver.url}/elsewhere"})
-        writer.write(answer())
-
-    receiver.behave = moved_meanwhile
-    await courier().work_for(tenant.tenant_id)
-    assert [one.path for one in receiver.got] == ["/events", "/events/elsewhere"]
-    assert (await read(http, endpoint))["confirmed_at"] is None
-
-
-async def test_a_sample_looks_like_an_event_of_the_chosen_type(
-    http: httpx.AsyncClient, receiver: Receiver, courier: Any, tenant: Any
-) -> None:
-    endpoint = await add(http, receiver, event_types=["tool.*"], payload="full", filter="stream == 'tool'")
-    await courier().work_for(tenant.tenant_id)
-    path = f"{ENDPOINTS}/{endpoint['id']}/samples"
-    unknown = await http.post(path, json={"event_type": "step.danced"})
-    assert (unknown.status_code, unknown.json()["errors"][0]["pointer"]) == (422, "/event_type")
-    sent = (await http.post(path, json={"event_type": "step.completed"})).json()
-    await courier().work_for(tenant.tenant_id)
-    (event,) = receiver.events
-    assert (event["id"], event["type"], event["incident"]["number"]) == (sent["event_id"], "step.completed", "INC-0")
-    assert Webhook(endpoint["secret"]).verify(receiver.got[0].body, receiver.got[0].headers) == event

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from app.settings import Settings
-from tests.app.tickets.desk_calls import (
+from tests.app.outbound.tickets.desk_calls import (
     ONE,
     Winding,
     add,
@@ -29,7 +29,7 @@ from tests.app.tickets.desk_calls import (
 from tests.receiver import receiving
 from tests.stand_ins.desk import Desk
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "tickets.md"
+GUIDE = Path(__file__).resolve().parents[4] / "docs" / "tickets.md"
 
 
 @ONE
