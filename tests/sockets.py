@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 PROTOCOL = "graphql-transport-ws"
+ORIGIN = "https://console.example.com"  # of the console that a second server lets in
 WAIT_SECONDS = 15.0
 FOLLOW = """subscription Follow($id: ID!, $after: Int) { incidentChanged(id: $id, afterSeq: $after) {
   seq kind resync incident { id number status version } step { key status } action { key status } } }"""

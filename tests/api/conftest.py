@@ -12,6 +12,7 @@ from tests.api.places import LOOPBACK, Place, a_place
 from tests.api.small_api import Caller, make_tenant, routes
 from tests.conftest import serving
 from tests.issuer import Issuer, issuing
+from tests.sockets import ORIGIN
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +61,13 @@ async def place(believing: str, database: Database, issuer: Issuer) -> AsyncIter
         linked = await found.http.post("/v1/identities", json={"access_token": issuer.token()})
         assert linked.status_code == 201, linked.text
         yield found
+
+
+@pytest.fixture(scope="session")
+async def other_server(settings: Settings) -> AsyncIterator[str]:
+    """A second application on the same database."""
+    from api.server import create_api
+
+    more = {"cors_origins": (ORIGIN,), "tenant_sockets_max": 3}
+    async with serving(create_api(settings.model_copy(update=more))) as address:
+        yield address
