@@ -57,6 +57,14 @@ except RuntimeError:
     assert "canary" not in json.dumps(written)
 
 
+def test_a_route_is_named_by_its_template() -> None:
+    (line, other) = lines_of(
+        "log.info('request', route='/hooks/{token}'); log.info('x', a='/hooks/{token}/hooks/canary', b='\\xe9')"
+    )
+    assert line["route"] == "/hooks/{token}"
+    assert "canary" not in json.dumps(other)
+
+
 def test_an_exception_is_named_with_its_places_but_not_quoted() -> None:
     (line,) = lines_of("try:\n  int('Jane Doe')\nexcept ValueError: log.exception('failed')")
     assert line["failure"] == "ValueError"
