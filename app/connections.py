@@ -1,9 +1,9 @@
 """Connections: the systems that we call, each with the address and the credentials that we call it with."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
@@ -23,6 +23,7 @@ from domain.connections import connection_system
 from domain.refusals import Conflict, InputError, Invalid, NotFound
 
 CONNECTIONS_MAX = 100  # of a tenant
+CHECK_SECONDS_MAX = 25.0  # a check may ask several times, a token among them, while somebody waits
 SEEN_MAX = 300  # characters of each value that a check shows
 
 # Where nobody named an instance, it is that of the source which names the connection.
@@ -162,9 +163,12 @@ async def retire_connection(db: Db, principal: Principal, connection_id: UUID) -
 async def ask(dialler: Dialler, connection: Connection, at: datetime) -> Checked:
     """Ask the system for something harmless. To be called with no transaction open."""
     try:
-        replied = await dialler.call(connection, "check", {})
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            replied = await dialler.call(connection, "check", {})
     except CallFailed as failure:
         return Checked(at=at, seen={}, error=failure.said)
+    except TimeoutError:
+        return Checked(at=at, seen={}, error="It did not answer in time.")
     seen = {name: one_line(value, SEEN_MAX) for name, value in replied.values.items() if value not in (None, "")}
     return Checked(at=at, seen=seen, error=None)
 
@@ -230,8 +234,8 @@ def _sealed(db: Db, connection_id: UUID, credentials: Mapping[str, str], vault: 
 def _check_address(url: str, settings: Settings) -> None:
     try:
         check_receiver(url, settings.webhook_networks, own_of(settings))
-        if urlsplit(url).query:
-            raise FetchFailed("the address holds a query")
+        if "?" in url or "#" in url:  # also with nothing behind them: a path that follows would not be one
+            raise FetchFailed("the address holds a query or a fragment")
     except FetchFailed as error:
         reason = f"{error}. Give the https address that the system is called at."
         raise Invalid("This address cannot be called.", errors=[InputError("/base_url", reason)]) from None

@@ -6,6 +6,7 @@ Content inside the body becomes evidence. What is only named by an address stays
 import base64
 import binascii
 import mimetypes
+import re
 from typing import Annotated, Any
 
 from msgspec import Struct
@@ -22,6 +23,9 @@ FILES_MAX = 20
 NAME_MAX = 200
 ADDRESS_MAX = 2_000
 ALTERNATIVES_MAX = 5
+ADDRESS = re.compile(r"(?i:https?)://[^\s/?#].*")
+NO_ADDRESS = "Its address is none that can be opened."
+NO_CONTENT = "It came without content."
 TOO_MANY = f"A delivery may bring {FILES_MAX} files."
 
 _KINDS = {"message/rfc822": "email_original", "application/vnd.ms-outlook": "email_original"}
@@ -112,11 +116,13 @@ def read_files(reader: FilesReader, scope: Scope) -> list[SourceFile]:
 
 def _file(reader: FilesReader, scope: Scope) -> SourceFile | None:
     said = {name: _said(getattr(reader, name), scope) for name in ("name", "media_type", "content", "text", "url")}
-    url = (said["url"] or "")[:ADDRESS_MAX]
-    name = _named((said["name"] or url.split("?")[0])[:NAME_MAX], said["media_type"] or "")
-    url = url if url.casefold().startswith(("https://", "http://")) else ""
+    given = (said["url"] or "").strip()[:ADDRESS_MAX]
+    name = _named((said["name"] or given.split("?")[0])[:NAME_MAX], said["media_type"] or "")
+    url = given.replace(" ", "%20") if ADDRESS.fullmatch(given) and given.isprintable() else ""
     if said["content"] is None and said["text"] is None:
-        return SourceFile(name=name, url=url or None) if said["name"] or url else None
+        if url:
+            return SourceFile(name=name, url=url)
+        return SourceFile(name=name, refused=NO_ADDRESS if given else NO_CONTENT) if said["name"] or given else None
     try:
         content = said["text"].encode() if said["text"] is not None else _decoded(said["content"] or "")
         if not content:

@@ -94,7 +94,7 @@ async def read_events(
     """
     if types is not None:
         check_types(types, "/query/types")
-    goes_on = MEDIA_TYPE in call.request.headers.get("accept", "")
+    goes_on = _wants_stream(call.request.headers.get("accept", ""))
     start = _last_event_id(call.request.headers.get(LAST_EVENT_ID), after) if goes_on else after
 
     async def read(db: Db, principal: Principal, after: int) -> LogPage:
@@ -111,6 +111,15 @@ async def read_events(
         return orjson.dumps(page | {"server_time": instant_text(datetime.now(UTC))})
 
     return await call.read("event.read", query)
+
+
+def _wants_stream(accept: str) -> bool:
+    """Whether a header names the media type of streams, and not to refuse it (RFC 9110 12.5.1)."""
+    for one in accept.casefold().split(","):
+        name, *parameters = (part.strip() for part in one.split(";"))
+        if name == MEDIA_TYPE:
+            return not any(part.startswith("q=") and not part[2:].strip("0.") for part in parameters)
+    return False
 
 
 def _last_event_id(given: str | None, after: int) -> int:

@@ -88,6 +88,8 @@ async def test_credentials_are_kept_sealed_and_never_shown(
         ({"base_url": "https://169.254.169.254/latest"}, "/base_url"),
         ({"base_url": "https://user:pass@acme.example"}, "/base_url"),
         ({"base_url": "https://acme.example/?a=b"}, "/base_url"),
+        ({"base_url": "https://acme.example/?"}, "/base_url"),
+        ({"base_url": "https://acme.example/#"}, "/base_url"),
     ],
 )
 async def test_what_cannot_work_is_refused_with_a_reason(

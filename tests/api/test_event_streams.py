@@ -176,3 +176,19 @@ async def test_streams_end_in_good_order_when_the_service_does(settings: Setting
         await asyncio.wait_for(reading, 5)
         assert stream.comments[-1] == ": the end, connect again"
         assert (await by.get(FEED, headers={"Accept": "text/event-stream"})).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("accept", "goes_on"),
+    [
+        ("TEXT/Event-Stream", True),
+        ("application/json;q=0.5, text/event-stream;q=0.1", True),
+        ("text/event-stream;q=0", False),
+        ("text/event-stream; Q=0.000, */*", False),
+        ("text/event-streams", False),
+        ("*/*", False),
+    ],
+)
+async def test_a_stream_is_for_who_asks_for_one(http: httpx.AsyncClient, accept: str, goes_on: bool) -> None:
+    async with http.stream("GET", FEED, headers={"Accept": accept}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream") is goes_on

@@ -111,3 +111,19 @@ async def test_what_a_closed_incident_cannot_take_is_told(http: httpx.AsyncClien
     assert (await stranger.post(hook, json=late)).json()["result"] == "noted"
     assert await evidence(http, told) == []
     assert "- late.txt: the incident is rejected." in await texts(http, told)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://x.example/\n\n- contract.pdf: ", "https://x.example/\u202egnp", "javascript:a()", "//x"]
+)
+async def test_an_address_that_is_none_adds_nothing_to_what_people_read(
+    http: httpx.AsyncClient, stranger: httpx.AsyncClient, hook: str, url: str
+) -> None:
+    files = [{"name": "a.pdf", "url": url}, {"name": "b.pdf"}, {"url": "https://desk.example.com/my file.pdf"}]
+    told = (await stranger.post(hook, json={"title": "It leaks", "dedup_key": url, "attachments": files})).json()
+    said = (await texts(http, told)).splitlines()
+    assert said[-3:] == [
+        "- a.pdf: Its address is none that can be opened.",
+        "- b.pdf: It came without content.",
+        "- my file.pdf: https://desk.example.com/my%20file.pdf",
+    ]
