@@ -103,7 +103,11 @@ CODE_OF_STATUS = {400: "invalid-input", 401: "unauthenticated", 403: "forbidden"
 }
 # The database cannot work now; what else it says of being away, `app.database` has already put into these words.
 AWAY = (DatabaseAway, asyncpg.TransactionRollbackError, asyncpg.InvalidCachedStatementError)
-REASONS = {"extra_forbidden": "unknown field", "missing": "needed"}
+REASONS = {
+    "extra_forbidden": "unknown field",
+    "missing": "needed",
+    "timezone_aware": "needs a time zone, as in 2026-01-31T00:00:00Z",
+}
 
 
 def status_of(refusal: Refusal) -> int:

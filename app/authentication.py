@@ -48,7 +48,7 @@ class Unauthenticated(Refusal):
         super().__init__(
             "Send a valid API key as `Authorization: Bearer hf_...`, or an access token of your organisation's identity"
             " provider. This request carries none that is valid.",
-            errors=[InputError("/header/authorization", "no credential that is valid now")],
+            errors=[InputError("/headers/authorization", "no credential that is valid now")],
             headers={"WWW-Authenticate": 'Bearer realm="holdfast"'},
         )
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import fail, read_settings, run_on_database, say, table, tenant_of
+from app.cli.running import EXIT_REFUSED, fail, read_settings, run_on_database, say, table, tenant_of
 
 if TYPE_CHECKING:
     from app.connections import Checked
@@ -47,7 +47,7 @@ def check_one(
     tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
 ) -> None:
-    """Ask the system of a connection for something harmless; end with 1 when it cannot be asked."""
+    """Ask the system of a connection for something harmless. Ends with 1 when it cannot be asked."""
     from app.connections import ask, find_connection, record_check
     from app.dialling import Dialler
     from app.secrets import vault_of
@@ -69,8 +69,11 @@ def check_one(
         return checked
 
     checked = run_on_database(settings, work)
-    if isinstance(checked, str) or checked.error is not None:
-        fail(checked if isinstance(checked, str) else str(checked.error), 1)
-    else:
-        said = ["It works.", *(f"  {name}: {value}" for name, value in checked.seen.items())]
-        say({"ok": True, "seen": checked.seen}, as_json=as_json, lines=said)
+    error = checked if isinstance(checked, str) else checked.error
+    seen = {} if isinstance(checked, str) else checked.seen
+    if as_json:
+        say({"ok": error is None, "seen": seen, "error": error}, as_json=True, lines=[])
+    elif error is None:
+        say(None, as_json=False, lines=["It works.", *(f"  {name}: {value}" for name, value in seen.items())])
+    if error is not None:
+        fail(error, EXIT_REFUSED)

@@ -28,9 +28,10 @@ def demo(
     url: Annotated[str | None, typer.Option(help="Address of the running service [HOLDFAST_HOST, _PORT].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
 ) -> None:
-    """Fill a tenant of its own with a provider's people, clients and incidents, through the doors of the service.
+    """Fill a tenant of its own with a made-up provider.
 
-    Works on the service that runs on the data folder; starts one for so long where none runs. Safe to run again.
+    Its people, clients and incidents come through the doors of the service. Works on the one that runs on the data
+    folder; starts one for so long where none runs. Safe to run again.
     """
     settings = read_settings(context)
 

@@ -26,7 +26,7 @@ def create(
     expires_at: Annotated[datetime | None, typer.Option(help="When it ends, in UTC.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Issue a key to a person or a service account; without either to the first active administrator."""
+    """Issue a key to a person or a service account. Without either to the first active administrator."""
     ends = expires_at.replace(tzinfo=UTC) if expires_at else None
 
     async def work(found: "Opened") -> dict[str, Any]:

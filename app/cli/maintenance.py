@@ -16,7 +16,7 @@ Tenant = Annotated[UUID | None, typer.Option(help="Id of the tenant; all of them
 
 
 def migrate(context: typer.Context, as_json: Json = False) -> None:
-    """Bring the database's schema to that of this version, and the shipped playbooks with it."""
+    """Bring the database up to this version. Its schema, and the shipped playbooks with it."""
     from app.logs import configure
     from app.postgres_programs import PostgresFailed
     from app.serving import StartRefused, embedded_server
@@ -49,7 +49,7 @@ def rebuild(
 
 
 def verify_lite(context: typer.Context, tenant: Tenant = None, as_json: Json = False) -> None:
-    """Verify the hash chain of every stream and the digest of every event. Ends with 1 where one is broken."""
+    """Verify the hash chains of all events. The digest of every event too; ends with 1 where one is broken."""
     _report(context, tenant, as_json, compare=False)
 
 
@@ -67,7 +67,10 @@ def _report(context: typer.Context, tenant: UUID | None, as_json: bool, *, compa
         return [await check_tenant(found.database, one, compare=compare) for one in ids]
 
     reports = run_on_database(read_settings(context), work)
-    lines = [f"{one['tenant_id']}: {one['streams']} streams, {one['events']} events" for one in reports]
+    lines = [
+        f"{one['tenant_id']}: {one['streams']} streams, {one['events']} events, faults: {len(one['faults'])}"
+        for one in reports
+    ]
     faults = [f"{one['tenant_id']}: {fault}" for one in reports for fault in one["faults"]]
     say(reports, as_json=as_json, lines=[*lines, *faults])
     if faults:
@@ -79,7 +82,7 @@ def export_schemas(
     check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
     folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("openapi"),
 ) -> None:
-    """Write openapi.json and schema.graphql; their diff is the review of an API change."""
+    """Write openapi.json and schema.graphql. Their diff is the review of an API change."""
     from secrets import token_urlsafe
 
     settings = read_settings(context, secret_key=token_urlsafe(32))  # nothing is sealed; no file is made for it
@@ -95,7 +98,7 @@ def export_guides(
     check: Annotated[bool, typer.Option("--check", help="Only compare; end with 1 where they differ.")] = False,
     folder: Annotated[Path, typer.Option(help="Where they are kept.")] = Path("docs"),
 ) -> None:
-    """Write the guides that are made of data: of each system that sends webhooks, of tickets, settings, event types."""
+    """Write the guides that are made of data. They tell of systems, tickets, settings and types of events."""
     from app.guides import guides
     from app.settings_guide import settings_guide
     from app.ticket_guide import ticket_guide

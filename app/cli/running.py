@@ -127,14 +127,12 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bo
     if as_json:
         print(json.dumps(list(rows), default=_text, ensure_ascii=False))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.cells import cell_len, set_cell_size
 
-    drawn = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        drawn.add_row(*(Text("" if row[name] is None else _text(row[name])) for name in columns))
-    Console(soft_wrap=True).print(drawn)
+    cells = [[" ".join(_text(row[name]).split()) if row[name] is not None else "" for name in columns] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in [list(columns), *cells]:  # never cut to the width of the terminal: an id is there to be copied
+        print("  ".join(map(set_cell_size, line, widths)).rstrip())
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -17,7 +17,10 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [HOLDFAST_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one [HOLDFAST_PORT].")] = None,
 ) -> None:
-    """Serve the API and do the background work, on the embedded database unless DATABASE_URL names another."""
+    """Serve the API and do the background work.
+
+    It works on the embedded database unless DATABASE_URL names another.
+    """
     settings = read_settings(context, host=host, port=port)  # before all else is imported: a wrong one is told at once
 
     with without_terminals():
@@ -44,7 +47,7 @@ def serve(
 
 
 def worker(context: typer.Context) -> None:
-    """Do the background work alone, beside any number of `holdfast serve`."""
+    """Do the background work alone. Any number of `holdfast serve` may run beside it."""
     settings = read_settings(context)
 
     with without_terminals():

@@ -27,7 +27,7 @@ def list_all(
     tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
 ) -> None:
-    """List the sources of a tenant, with how many deliveries each has brought."""
+    """List the sources of a tenant. With how many deliveries each has brought."""
 
     async def work(found: "Opened") -> list[dict[str, Any]]:
         async with found.database.transaction(await tenant_of(found, tenant), read_only=True) as db:

@@ -23,7 +23,7 @@ def create(
     email: Annotated[str | None, typer.Option(help="Address of that person.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Create a tenant with its first person and that person's key, which is shown only here."""
+    """Create a tenant with its first person. That person's key is shown only here."""
 
     async def work(found: "Opened") -> "NewTenant":
         from app.tenants import create_tenant

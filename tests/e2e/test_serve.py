@@ -158,6 +158,9 @@ def test_commands_find_the_running_service_by_its_folder(serve: Any, tmp_path: P
     assert get(address, "/v1/me", key["key"]).status_code == 401
     keys = json.loads(run(data_dir, "keys", "list", "--tenant", made["id"], "--json").stdout)
     assert [one["revoked_at"] is None for one in keys] == [True, False]
+    assert key["id"] in run(data_dir, "keys", "list", "--tenant", made["id"]).stdout  # however narrow it is
+    absent = run(data_dir, "connections", "check", key["id"], "--tenant", made["id"], "--json")
+    assert (absent.returncode, json.loads(absent.stdout)["ok"]) == (1, False)
     checked = run(data_dir, "rebuild", "--check", "--json")
     assert (checked.returncode, [one["faults"] for one in json.loads(checked.stdout)]) == (0, [[], []])
     assert run(data_dir, "verify-lite").returncode == 0
@@ -188,6 +191,13 @@ def test_a_worker_alone_ends_in_good_order(serve: Any, tmp_path: Path) -> None:
         if process.poll() is None:
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize("group", [[], ["tenants"], ["keys"], ["connections"], ["sources"]], ids="-".join)
+def test_the_list_of_commands_cuts_no_sentence(tmp_path: Path, group: list[str]) -> None:
+    _, _, listed = run(tmp_path / "data", *group, "--help").stdout.partition("Commands:")
+    assert listed.strip()
+    assert "..." not in listed
 
 
 def test_a_slip_in_a_variable_is_told(tmp_path: Path) -> None:
