@@ -310,8 +310,8 @@ async def _check(db: Db, given: Mapping[str, Any], settings: Settings) -> None:
         try:
             check_receiver(given["url"], settings.webhook_networks, own_of(settings))
         except FetchFailed as error:
-            wanted = "Give an https address of the public network, or one of HOLDFAST_WEBHOOK_NETWORKS"
-            reason = f"{error}. {wanted}, which the operator sets."
+            instead = "Give an https address of the public network, or one of HOLDFAST_WEBHOOK_NETWORKS"
+            reason = f"{error}. {instead}, which the operator sets."
             raise Invalid("Nothing can be sent to this address.", errors=[InputError("/url", reason)]) from None
     if "event_types" in given:
         check_types(given["event_types"])
