@@ -16,7 +16,7 @@ from app.fetching import FetchFailed, check_receiver, own_of
 from app.ids import new_id
 from app.rights import require, require_unlimited
 from app.rows import Written, changed, check_version, insert_row, update_row
-from app.secrets import Vault
+from app.secrets import Unsealable, Vault
 from app.settings import Settings
 from domain.actors import SYSTEM, Actor
 from domain.connections import connection_system
@@ -61,13 +61,18 @@ def credentials_about(tenant_id: UUID, connection_id: UUID) -> bytes:
 
 
 async def find_connection(db: Db, connection_id: UUID, vault: Vault) -> Connection:
-    """A connection that can be called. Raises NotFound for none and Conflict (`connection-retired`)."""
+    """A connection that can be called. Raises NotFound for none and Conflict (`connection-retired`,
+    `credentials-unreadable`)."""
     row = await db.row(_FIND, db.tenant_id, connection_id)
     if row is None:
         raise NotFound
     if row["status"] != "active":
         raise Conflict(f"The connection {row['name']} is retired.", code="connection-retired")
-    opened = vault.open(row["credentials"], about=credentials_about(db.tenant_id, connection_id))
+    try:
+        opened = vault.open(row["credentials"], about=credentials_about(db.tenant_id, connection_id))
+    except Unsealable:
+        said = f"The credentials of the connection {row['name']} cannot be opened. Rotate it: give them again."
+        raise Conflict(said, code="credentials-unreadable") from None
     kept = {name: value for name, value in row.items() if name not in ("status", "credentials")}
     return Connection(**kept, credentials=orjson.loads(opened))
 

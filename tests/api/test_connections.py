@@ -180,3 +180,17 @@ async def test_every_system_says_what_it_asks_for(http: httpx.AsyncClient) -> No
             "set_status",
         }
         assert one["system"] == "defender_xdr" or one["map"]
+
+
+async def test_credentials_that_cannot_be_opened_are_asked_for_again(
+    here: httpx.AsyncClient, desk: Desk, database: Database, tenant: Any
+) -> None:
+    """As after a restore without the key that sealed them."""
+    made = await add(here, base_url=desk.base_url, credentials=desk.credentials)
+    async with database.transaction(tenant.tenant_id) as db:
+        await db.execute("UPDATE connections SET credentials = 'nothing'::bytea WHERE id = $1", UUID(made["id"]))
+    answer = await here.post(f"{CONNECTIONS}/{made['id']}/check")
+    assert (answer.status_code, answer.json()["code"]) == (409, "credentials-unreadable")
+    new = {"credentials": desk.credentials}
+    assert (await here.post(f"{CONNECTIONS}/{made['id']}/rotate", json=new)).status_code == 200
+    assert (await here.post(f"{CONNECTIONS}/{made['id']}/check")).json()["ok"] is True

@@ -212,3 +212,63 @@ async def test_a_connection_to_another_system_is_refused(
     answer = await here.post("/v1/sources", json=given)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/connection_id"
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        [{"text": "a\x00b\x1b[2J"}],
+        [{"text": "x" * 900_000}],
+        [{"text": {"a": [1]}}, None, 7],
+        {"text": "no list"},
+        [{"text": f"note {index}"} for index in range(20_000)],
+        None,
+        "text",
+        [],
+    ],
+    ids=["controls", "long", "odd", "object", "many", "null", "text", "empty"],
+)
+async def test_whatever_a_system_answers_the_alert_opens_its_incident(
+    here: httpx.AsyncClient, tenant: Any, worker: Worker, notes: Any
+) -> None:
+    class Odd(ConnectWise):
+        async def notes(self, request: Request, given: Any) -> Any:
+            return notes
+
+    desk = Odd()
+    async with serving(desk.app()) as desk.url:
+        source = await connect(here, "connectwise", desk.base_url, desk.credentials)
+        told = await send(here, source, of("connectwise", "opened"))
+        await worker.work_for(tenant.tenant_id)
+        assert len(desk.asked) == 1
+        done = await delivery(here, source, told)
+    assert done["result"] == "created", done
+    found = (await here.get(f"/v1/incidents/{done['incident_id']}")).json()
+    assert len(found["summary"] or "") <= 20_000
+    assert "\x1b" not in str(found)
+
+
+@pytest.mark.parametrize("id", ["..", ".", "../users", "418823?x=1", "https://evil.example/", "é/\r\nX: y"])
+async def test_an_id_out_of_a_body_leads_nowhere_else(
+    here: httpx.AsyncClient, tenant: Any, desk: ConnectWise, worker: Worker, id: str
+) -> None:
+    source = await connect(here, "connectwise", desk.base_url, desk.credentials)
+    entry = of("connectwise", "opened")
+    told = await send(here, source, {"raw_body": entry["raw_body"].replace('"ID":418823', f'"ID":{json.dumps(id)}')})
+    await worker.work_for(tenant.tenant_id)
+    done = await delivery(here, source, told)
+    assert done["result"] in ("created", "unmapped"), done
+    assert all(path.startswith(f"{desk.base_path}/service/tickets/") for _, path in desk.asked), desk.asked
+    assert not any(path.split("/")[-2] in (".", "..") for _, path in desk.asked)
+
+
+async def test_an_alert_acts_although_credentials_cannot_be_opened(
+    here: httpx.AsyncClient, tenant: Any, desk: ConnectWise, worker: Worker, database: Database
+) -> None:
+    source = await connect(here, "connectwise", desk.base_url, desk.credentials)
+    async with database.transaction(tenant.tenant_id) as db:
+        await db.execute("UPDATE connections SET credentials = 'nothing'::bytea")
+    told = await send(here, source, of("connectwise", "opened"))
+    await worker.work_for(tenant.tenant_id)
+    done = await delivery(here, source, told)
+    assert (done["result"], "connection" in done["error"]) == ("created", True)
