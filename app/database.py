@@ -146,7 +146,7 @@ class Database:
         NotWalled when the role of `dsn` would look past row-level security.
         """
         deadline = monotonic() + wait_seconds
-        pause = 0.05
+        pause = first_pause = 0.05
         while True:
             pool = asyncpg.create_pool(
                 dsn,
@@ -170,6 +170,8 @@ class Database:
                     raise
                 if monotonic() + pause > deadline:
                     raise away from error
+                if pause == first_pause:
+                    log.warning("the database does not answer yet: asking again for %.0f s", wait_seconds)
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1)
 

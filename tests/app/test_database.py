@@ -244,12 +244,15 @@ async def test_the_server_bounds_every_wait(database: Database) -> None:
     }
 
 
-async def test_a_database_that_is_away_is_waited_for_and_then_reported(cluster: Cluster, database_name: str) -> None:
+async def test_a_database_that_is_away_is_waited_for_and_then_reported(
+    cluster: Cluster, database_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     dsn = cluster.runtime_dsn(database_name)
     gone = dsn.replace("host=", "host=/nowhere-at-all")
     assert gone != dsn
     with pytest.raises(DatabaseAway):
         await Database.connect(gone, wait_seconds=0.3)
+    assert [one.levelname for one in caplog.records if "does not answer yet" in one.message] == ["WARNING"]
 
 
 async def test_run_repeats_what_lost_a_race(database: Database, tenant_id: UUID) -> None:
