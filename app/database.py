@@ -96,7 +96,7 @@ class Db:
 
         The walls of its children look the incident up, and the statement that inserts both cannot see it yet.
         """
-        await self.connection.execute(f"SELECT set_config('app.incident_id','{UUID(int=incident_id.int)}',true)")
+        await self.connection.execute(f"SET LOCAL app.incident_id='{UUID(int=incident_id.int)}'")
 
 
 def _limits(
@@ -112,8 +112,7 @@ def _limits(
         "period_from": None if period_from is None else period_from.astimezone(UTC).isoformat(),
         "period_to": None if period_to is None else period_to.astimezone(UTC).isoformat(),
     }
-    calls = (f"set_config('app.{name}','{'' if value is None else value}',true)" for name, value in settings.items())
-    return f"SELECT {','.join(calls)}"
+    return ";".join(f"SET LOCAL app.{name}='{'' if value is None else value}'" for name, value in settings.items())
 
 
 class Database:
@@ -308,11 +307,14 @@ def _server_settings(application_name: str) -> dict[str, str]:
 
 
 def _begin(tenant_id: UUID | None, *, read_only: bool) -> str:
-    """BEGIN and the tenant in one round trip: a simple query takes several commands but no parameters."""
+    """BEGIN and the tenant in one round trip: a simple query takes several commands but no parameters.
+
+    SET rather than set_config: there is nothing to plan and no row to send, which halves what it costs the database.
+    """
     mode = " READ ONLY" if read_only else ""
     if tenant_id is None:
         return f"BEGIN{mode}"
-    return f"BEGIN{mode};SELECT set_config('app.tenant_id','{UUID(int=tenant_id.int)}',true)"
+    return f"BEGIN{mode};SET LOCAL app.tenant_id='{UUID(int=tenant_id.int)}'"
 
 
 async def _roll_back(connection: asyncpg.pool.PoolConnectionProxy) -> None:
