@@ -255,7 +255,10 @@ async def _check(db: Db, row: Mapping[str, Any], secret: str | None, given: Mapp
     text = system_text(row["system"])
     if text is None:
         there_are = ", ".join(system_names())
-        raise Invalid(f"There is no system of this name; there are {there_are}.", errors=[_fault("/system", there_are)])
+        raise Invalid(
+            f"There is no system of this name; there are {there_are}.",
+            errors=[_fault("/system", f"one of {there_are}")],
+        )
     schemes: list[Scheme] = list(text.verify)
     if row["scheme"]:
         try:

@@ -69,7 +69,7 @@ def _gate_against(
     earlier = [s for s in playbook.steps if s.position < step.position]
     still_open = [s.id for s in earlier if view.record.steps[s.id].status not in FINISHED]
     if still_open and "G-ALL-1" not in lifted:
-        message = f"{', '.join(still_open)} is still open: steps complete strictly in order."
+        message = f"Still open: {', '.join(still_open)}. Steps complete strictly in order."
         return "G-ALL-1", message, [Missing("action", ref, f"Complete {ref} first.") for ref in still_open]
     if transition == "skip":
         return _named_by_a_gate(view, step)

@@ -158,6 +158,32 @@ async def test_the_first_ticket_opens_an_incident_for_its_client(
     assert found["suggested_playbook"]["slug"] == "data-leakage"
 
 
+async def test_an_auditor_follows_the_chain_with_the_code_of_the_guide(
+    server: str, tenant: Any, http: httpx.AsyncClient
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "auditing.md").read_text(encoding="utf-8"), re.DOTALL)
+    told: dict[str, Any] = {}
+    exec(code, told)
+    number = (await http.post("/v1/incidents", json={"title": "It leaks", "playbook": "data-leakage"})).json()["number"]
+    for n in range(201):  # more than one page
+        assert (await http.post(f"/v1/incidents/{number}/notes", json={"text": f"Note {n}"})).status_code == 201
+    last = (await http.get(f"/v1/incidents/{number}/timeline?limit=200")).json()
+    assert last["next_cursor"] is not None
+    assert await asyncio.to_thread(told["verified"], server, tenant.key, number) > 201
+    kept = told["read"]
+
+    def changed(address: str, key: str, path: str) -> Any:
+        page = kept(address, key, path)
+        for event in page.get("items", ()):
+            if event["seq"] == 7:
+                event["kind"] = "note.withdrawn"
+        return page
+
+    told["read"] = changed
+    with pytest.raises(AssertionError, match="event 7 "):
+        await asyncio.to_thread(told["verified"], server, tenant.key, number)
+
+
 async def test_a_made_up_system_is_connected_by_typing(
     server: str, tenant: Any, http: httpx.AsyncClient, tmp_path: Path
 ) -> None:
