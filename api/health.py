@@ -6,8 +6,8 @@ import time
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
+from api.pages import PlainRoute
 from app.database import Database, DatabaseAway
 
 READY_CACHED_SECONDS = 1.0
@@ -58,7 +58,7 @@ def _said(what: dict[str, str], status: int = 200, headers: dict[str, str] | Non
     return JSONResponse(what, status, headers, "application/json; charset=utf-8")
 
 
-ROUTES = [Route("/healthz", _alive, methods=["GET"]), Route("/readyz", _ready, methods=["GET"])]
+ROUTES = [PlainRoute("/healthz", _alive, methods=["GET"]), PlainRoute("/readyz", _ready, methods=["GET"])]
 
 
 async def serve_metrics(host: str, port: int) -> asyncio.Server:

@@ -8,9 +8,8 @@ import msgspec
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from api.pages import page
+from api.pages import PlainRoute, page
 from domain.refusals import InputError, Missing, Refusal
 
 MEDIA_TYPE = "application/problem+json; charset=utf-8"
@@ -199,4 +198,4 @@ async def _index(request: Request) -> Response:
     return HTMLResponse(page("Problems", f"<h1>Problems</h1><table>{rows}</table>"))
 
 
-ROUTES = [Route("/problems/{code}", _page, methods=["GET"]), Route("/problems", _index, methods=["GET"])]
+ROUTES = [PlainRoute("/problems/{code}", _page, methods=["GET"]), PlainRoute("/problems", _index, methods=["GET"])]

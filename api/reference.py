@@ -1,39 +1,44 @@
 """/docs: the OpenAPI document as one page of plain HTML. No script, nothing loaded from elsewhere."""
 
+import asyncio
 import html
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from api.pages import POLICY, page
+from api.pages import POLICY, PlainRoute, page
 from api.schemas import openapi
 
 DOCUMENT_TYPE = "application/json; charset=utf-8"
+# Making the document takes a second of CPU: beside the loop, so that nobody else waits, and one at a time.
+_making = Lock()
 
 
 async def _document(request: Request) -> Response:
-    return Response(_document_bytes(request.app), 200, None, DOCUMENT_TYPE)
+    return Response(await asyncio.to_thread(_document_bytes, request.app), 200, None, DOCUMENT_TYPE)
 
 
 async def _reference(request: Request) -> Response:
-    return HTMLResponse(_reference_text(request.app), 200, {"Content-Security-Policy": POLICY})
+    return HTMLResponse(await asyncio.to_thread(_reference_text, request.app), 200, {"Content-Security-Policy": POLICY})
 
 
-ROUTES = [Route("/openapi.json", _document, methods=["GET"]), Route("/docs", _reference, methods=["GET"])]
+ROUTES = [PlainRoute("/openapi.json", _document, methods=["GET"]), PlainRoute("/docs", _reference, methods=["GET"])]
 
 
 @lru_cache(maxsize=4)
 def _document_bytes(api: Any) -> bytes:
-    return orjson.dumps(openapi(api))
+    with _making:
+        return orjson.dumps(openapi(api))
 
 
 @lru_cache(maxsize=4)
 def _reference_text(api: Any) -> str:
-    document = openapi(api)
+    with _making:
+        document = openapi(api)
     by_tag: dict[str, list[str]] = {}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from api.middleware import Door
 from app.settings import Settings
@@ -40,6 +41,20 @@ async def test_head_is_get_without_its_body(door: httpx.AsyncClient, path: str) 
     assert head.status_code == got.status_code
     assert head.content == b""
     assert head.headers["content-type"] == got.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [("/healthz", "/healthz"), ("/problems/forbidden", "/problems/{code}"), ("/openapi.json", "/openapi.json")],
+)
+async def test_a_request_is_counted_under_its_template(door: httpx.AsyncClient, path: str, template: str) -> None:
+    def counted() -> float:
+        return REGISTRY.get_sample_value("holdfast_requests_total", labels) or 0
+
+    labels = {"method": "GET", "route": template, "status": "200"}
+    before = counted()
+    assert (await door.get(path)).status_code == 200
+    assert counted() == before + 1
 
 
 async def test_a_callers_request_id_is_kept_when_it_is_harmless(door: httpx.AsyncClient) -> None:
