@@ -35,6 +35,15 @@ STRENGTH: tuple[Result, ...] = ("created", "updated", "noted", "ignored")
 
 # The incident that carries a reference, what came before of this source about it, and whether a person has written its
 # header. Of many deliveries the last ones say where it stands.
+# A ticket that was opened and is not known is that of an attempt which has not ended, or has failed.
+_OPENED_FOR = """
+SELECT i.id FROM incidents i WHERE i.tenant_id = $1 AND i.number = $2 AND EXISTS (
+    SELECT 1 FROM connections c
+    JOIN webhook_endpoints e ON e.tenant_id = c.tenant_id AND e.connection_id = c.id
+    JOIN webhook_deliveries d ON d.tenant_id = e.tenant_id AND d.endpoint_id = e.id
+        AND d.stream = 'incident' AND d.stream_id = i.id AND d.status IN ('pending', 'failed')
+    WHERE c.tenant_id = i.tenant_id AND (c.id = $3 OR c.system = $4 AND c.instance = $5))
+"""
 _BEFORE = f"""
 WITH found AS MATERIALIZED (
     SELECT coalesce($7::uuid, (SELECT incident_id FROM external_references WHERE tenant_id = $1 AND system = $3
@@ -183,7 +192,7 @@ async def _act_on(db: Db, doing: Doing, event: SourceEvent) -> Outcome:
             return await _change(db, doing, event, before)
         if event.action != "update" or not (event.title or event.summary):
             return Outcome("ignored", NOT_KNOWN, waiting_for=event.external_id)
-    if source.own_accounts is not None and (opened := await _opened_for(db, event)) is not None:
+    if source.own_accounts is not None and (opened := await _opened_for(db, source, event)) is not None:
         return await _change(db, doing, event, await _before(db, doing, event, opened))
     try:
         return await _count_or_open(db, doing, event)
@@ -208,14 +217,16 @@ def _is_own(source: Source, event: SourceEvent) -> bool:
     return (event.author is not None and event.author != "" and event.author in own) or is_own_note(event.comment)
 
 
-async def _opened_for(db: Db, event: SourceEvent) -> UUID | None:
-    """The incident that a ticket was opened for, told by its title: it may come back before it is known here."""
+async def _opened_for(db: Db, source: Source, event: SourceEvent) -> UUID | None:
+    """The incident that a ticket was opened for, told by its title: it may come back before it is known here.
+
+    Anybody can write a number into a title, so it means something only while we may have opened a ticket.
+    """
     number = number_in(event.title)
     if number is None:
         return None
-    found: UUID | None = await db.value(
-        "SELECT id FROM incidents WHERE tenant_id = $1 AND number = $2", db.tenant_id, number
-    )
+    about = number, source.connection_id, source.system, source.instance
+    found: UUID | None = await db.value(_OPENED_FOR, db.tenant_id, *about)
     return found
 
 

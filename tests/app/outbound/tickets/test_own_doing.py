@@ -114,6 +114,7 @@ async def test_a_ticket_that_comes_back_before_it_is_known_opens_no_second_incid
     http: httpx.AsyncClient, desk: Desk, tenant: Any
 ) -> None:
     connection = await connect(http, desk)
+    await add(http, connection, desk)
     _, hook = await source_of(http, desk, instance=connection["instance"])
     incident = await declared(http)
     body = callback("opened", id=99, summary=f"[{incident['number']}] AI incident: data-leakage", MemberId="somebody")
@@ -122,3 +123,19 @@ async def test_a_ticket_that_comes_back_before_it_is_known_opens_no_second_incid
     assert answer["incident"]["number"] == incident["number"]
     unknown = callback("opened", id=98, summary="[INC-999999] AI incident", MemberId="somebody")
     assert (await http.post(hook, json=unknown)).json()["result"] == "created"
+
+
+@ONE
+async def test_a_number_that_a_stranger_writes_into_a_title_leads_to_no_incident(
+    http: httpx.AsyncClient, desk: Desk, courier: Winding, tenant: Any
+) -> None:
+    """Whoever mails the desk would else hide an alert in an incident, and tell its readers what they like."""
+    connection = await connect(http, desk)
+    await add(http, connection, desk)
+    _, hook = await source_of(http, desk, instance=connection["instance"])
+    incident = await declared(http)
+    await courier().work_for(tenant.tenant_id)
+    body = callback("opened", id=99, summary=f"[{incident['number']}] AI incident: data-leakage", MemberId="stranger")
+    answer = (await http.post(hook, json=body)).json()
+    assert answer["result"] == "created"
+    assert answer["incident"]["number"] != incident["number"]
