@@ -75,7 +75,7 @@ def run_on_database(
     except (StartRefused, PostgresFailed) as error:
         fail(str(error), EXIT_UNUSABLE)
     except Refusal as refusal:
-        fail(": ".join([refusal.detail, *(f"{one.pointer} {one.reason}" for one in refusal.errors)]), EXIT_REFUSED)
+        fail("\n".join([refusal.detail, *(f"  {one.pointer}: {one.reason}" for one in refusal.errors)]), EXIT_REFUSED)
     finally:
         if server is not None:
             server.stop()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import fail, read_settings, run_on_database, say, table, tenant_of
+from app.cli.running import EXIT_REFUSED, EXIT_UNUSABLE, fail, read_settings, run_on_database, say, table, tenant_of
 
 if TYPE_CHECKING:
     from app.serving import Opened
@@ -58,7 +58,7 @@ def preview_body(
     from msgspec import to_builtins
 
     from app.source_previews import preview
-    from domain.refusals import Invalid, NotFound
+    from domain.refusals import NotFound
     from domain.signatures import Received
 
     pairs = [one.partition(":") for one in header or []]
@@ -67,17 +67,15 @@ def preview_body(
     try:
         given = json.loads(mapping.read_text(encoding="utf-8")) if mapping is not None else None
     except ValueError:
-        fail(f"{mapping}: this is not JSON.", 2)
+        fail(f"{mapping}: this is not JSON.", EXIT_UNUSABLE)
 
     async def work(found: "Opened") -> "Preview":
-        return await preview(found.database, await tenant_of(found, tenant), source, received, given)
+        try:
+            return await preview(found.database, await tenant_of(found, tenant), source, received, given)
+        except NotFound:
+            fail("There is no such source. `holdfast sources list` shows them.", EXIT_REFUSED)
 
-    try:
-        said = run_on_database(read_settings(context), work)
-    except NotFound:
-        fail("There is no such source. `holdfast sources list` shows them.", 1)
-    except Invalid as refusal:
-        fail("\n".join([refusal.detail, *(f"  {one.pointer}: {one.reason}" for one in refusal.errors)]), 1)
+    said = run_on_database(read_settings(context), work)
     lines = [f"{said.result}: {said.because}"]
     lines += [f"  {event['action']} because of {event['rule']}" for event in said.events]
     lines += [f"    {name}: {value}" for event in said.events for name, value in event.items() if name not in SAID]

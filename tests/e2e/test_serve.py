@@ -288,3 +288,5 @@ def test_a_body_in_a_file_is_previewed(serve: Any, tmp_path: Path) -> None:
     mapping.write_text('{"fields": {"title": "body.("}}')
     refused = run(data_dir, *command, "--mapping", str(mapping))
     assert (refused.returncode, "/mapping/fields/title/0" in refused.stderr) == (1, True)
+    stray = run(data_dir, "sources", "preview", str(body), "--source", "01890000-0000-7000-8000-000000000000")
+    assert (stray.returncode, "sources list" in stray.stderr) == (1, True)
