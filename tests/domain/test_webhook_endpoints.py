@@ -40,6 +40,22 @@ def test_a_filter_that_cannot_work_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["incident.sev == 'SEV1'", "has(incident.tags)", "type.name == 'x'", "origin.who == 'p1'"]
+)
+def test_a_filter_that_asks_for_what_is_not_there_is_refused(text: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_filter(text)
+    assert " has no `" in refused.value.errors[0].reason
+
+
+@pytest.mark.parametrize("name", sorted(INCIDENT))
+def test_a_filter_may_ask_for_all_that_an_incident_is_told_with(name: str) -> None:
+    check_filter(
+        f"incident.{name} == null || incident.labels.exists(label, label == 'loud') || incident.client_ids[0] == ''"
+    )
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (None, True),
