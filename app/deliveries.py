@@ -25,10 +25,10 @@ from app.secrets import Claim, Unsealable, Vault
 from app.source_events import Doing, Outcome, Repeated, act, act_on_waiting
 from app.source_files import Keeping
 from app.sources import Source, delivering, find_source, source_by_id
-from domain.mappings import Unmappable, content_key, handshake_answer, kept_headers, read_delivery, received_again
+from domain.mappings import Unmappable, handshake_answer, kept_headers, read_delivery, received_again
 from domain.notification_signatures import CertificateUnknown
 from domain.refusals import Conflict, NotFound, Refusal
-from domain.signatures import Received, authentic, credential_headers, is_quiet
+from domain.signatures import Received, authentic, content_key, credential_headers, is_quiet
 from domain.source_events import Result
 from domain.systems import System, system_of
 

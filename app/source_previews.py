@@ -13,9 +13,9 @@ from app.incidents import ReferenceTaken
 from app.reading_apart import Reading, read_apart, sample_of
 from app.source_events import Doing, Outcome, Repeated, act, act_on_waiting
 from app.sources import Source, source_by_id
-from domain.mappings import Delivery, Unmappable, content_key
+from domain.mappings import Delivery, Unmappable
 from domain.refusals import NotFound, Refusal
-from domain.signatures import Received
+from domain.signatures import Received, content_key
 from domain.source_events import Result
 from domain.systems import read_mapping, system_of
 

@@ -36,6 +36,14 @@ class Received(Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
 
 
+def content_key(received: Received) -> str:
+    """A name for a delivery whose sender gives it none: the digest of what was received."""
+    digest = hashlib.sha256(received.body)
+    for name, value in sorted(received.query.items()):
+        digest.update(f"\n{name}={value}".encode("utf-8", "replace"))
+    return f"sha256:{digest.hexdigest()}"
+
+
 class _Scheme(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

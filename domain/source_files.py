@@ -108,7 +108,7 @@ def read_files(reader: FilesReader, scope: Scope) -> list[SourceFile]:
         given = [given]
     if not isinstance(given, list):
         return []
-    found = [_file(reader, Scope({**scope.variables, "file": one})) for one in given[:FILES_MAX]]
+    found = [_file(reader, Scope({**scope.variables, "file": one}, ends_at=scope.ends_at)) for one in given[:FILES_MAX]]
     if len(given) > FILES_MAX:
         found.append(SourceFile(name=f"{len(given) - FILES_MAX} more", refused=TOO_MANY))
     return [one for one in found if one is not None]

@@ -99,11 +99,16 @@ def fact_faults(place: str, facts: Mapping[str, Any]) -> list[InputError]:
     return faults
 
 
-def met_rule(rules: Sequence[Rule], event: Struct, faults: list[str]) -> MetRule | None:
-    """The first rule that holds. One that fails does not hold, and `faults` tells of it."""
+def met_rule(
+    rules: Sequence[Rule], event: Struct, faults: list[str], *, ends_at: float | None = None
+) -> MetRule | None:
+    """The first rule that holds. One that fails does not hold, and `faults` tells of it.
+
+    Raises TooCostly after `ends_at`.
+    """
     if not rules:
         return None
-    scope = _scope(event)
+    scope = _scope(event, ends_at)
     for rule in rules:
         try:
             if rule.expression.evaluate(scope) is not True:
@@ -123,10 +128,10 @@ def met_rule(rules: Sequence[Rule], event: Struct, faults: list[str]) -> MetRule
     return None
 
 
-def _scope(event: Struct) -> Scope:
+def _scope(event: Struct, ends_at: float | None) -> Scope:
     report: dict[str, Any] = {name: getattr(event, name) or "" for name in TEXTS.split()}
     report |= {name: getattr(event, name) for name in LISTS}
     report["ai_systems"] = [one["name"] for one in getattr(event, "ai_systems", ())]
     report["facts"] = getattr(event, "facts", {})
     text = " ".join(part for part in (report["title"], report["summary"], *report["labels"]) if part)[:4_000].casefold()
-    return Scope({"report": report, "text": text, "words": words(text)})
+    return Scope({"report": report, "text": text, "words": words(text)}, ends_at=ends_at)

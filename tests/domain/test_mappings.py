@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from domain.mappings import SourceEvent, Unmappable, content_key, kept_headers, read_delivery, received_again
+from domain.mappings import SourceEvent, Unmappable, kept_headers, read_delivery, received_again
 from domain.refusals import Invalid
-from domain.signatures import Received, credential_headers
+from domain.signatures import Received, content_key, credential_headers
 from domain.systems import System, read_mapping, system_names, system_of, system_text
 
 PAYLOADS = Path(__file__).parents[1] / "payloads"
