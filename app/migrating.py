@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 import re
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from app.roles import RUNTIME, lend_rights, prepare_roles, set_password, take_ri
 # Any two processes may start at once; the second waits and finds nothing left to do.
 _LOCK = 4_830_012
 
+log = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 
@@ -44,7 +46,8 @@ async def upgrade(
     """
     connection = await asyncpg.connect(owner_dsn, timeout=10, server_settings={"TimeZone": "UTC"})
     try:
-        if to == "head" and await revision(connection) == head():
+        before = await revision(connection)
+        if to == "head" and before == head():
             if runtime_password is not None:
                 await set_password(connection, runtime_role, runtime_password)
             return await import_catalogue(connection)
@@ -53,8 +56,13 @@ async def upgrade(
         owner_role = await lend_rights(connection)
         try:
             attributes = {"dsn": owner_dsn, "runtime_role": runtime_role, "owner_role": owner_role}
+            # An empty database is made: who starts the service for the first time looks for the key, not for each step.
+            logging.getLogger("alembic.runtime.migration").setLevel(
+                logging.WARNING if before is None else logging.NOTSET
+            )
             await asyncio.to_thread(_run, "upgrade", to, attributes)
             await import_catalogue(connection)
+            log.info("the schema is at %s, after %s", await revision(connection), before or "nothing")
         finally:
             await take_rights_back(connection)
         return True
