@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 from app.fetching import FetchFailed, Reply, Request, own_of, send
 from app.settings import Settings
 from domain.connections import Asked, Auth, Operation, Token, connection_system, known
+from domain.expressions import TooCostly
 from domain.templates import Unfillable, Written, evaluated
 
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -24,6 +25,7 @@ TOKEN_SECONDS = 1_800.0  # where the issuer does not say how long it lasts
 TOKEN_SPARE_SECONDS = 60.0  # before its end a token is asked for anew
 TOKENS_MAX = 1_000
 USER_AGENT = "Holdfast-Connections/1"
+READING_SECONDS_MAX = 0.5  # of CPU for a list that is answered: nobody else is served meanwhile
 SAID_MAX = 200  # characters of an answer that are kept
 SECRET_MIN = 8  # characters that a credential has at least, to be looked for in what is shown
 
@@ -82,6 +84,8 @@ class Dialler:
             return await self._do(connection, auth, asked, system.headers, given)
         except Unfillable as fault:
             raise CallFailed("refused", f"{system.title}: {fault}.") from None
+        except TooCostly:
+            raise CallFailed("refused", f"{system.title}: its answer takes too long to read.") from None
 
     async def _do(
         self,
@@ -196,10 +200,11 @@ def _read(operation: Operation, given: Mapping[str, Any], answers: Mapping[str, 
     if operation.each is None:
         scope = known(given, answers)
         return Replied({name: evaluated(one, scope) for name, one in operation.answer.items()}, [])
+    ends_at = time.thread_time() + READING_SECONDS_MAX
     found = evaluated(operation.each, known(given, answers))
     items = []
     for item in found if isinstance(found, list) else []:
-        scope = known(given, {**answers, "item": item})
+        scope = known(given, {**answers, "item": item}, ends_at=ends_at)
         if operation.where is None or evaluated(operation.where, scope) is True:
             items.append({name: evaluated(one, scope) for name, one in operation.answer.items()})
     return Replied({}, items)

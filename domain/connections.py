@@ -228,10 +228,12 @@ def compile_connection_system(text: ConnectionSystemText) -> ConnectionSystem:
     )
 
 
-def known(variables: Mapping[str, Any], answers: Mapping[str, Any] | None = None) -> Scope:
-    """What the expressions of a call see. What is not given is unknown."""
+def known(
+    variables: Mapping[str, Any], answers: Mapping[str, Any] | None = None, *, ends_at: float | None = None
+) -> Scope:
+    """What the expressions of a call see, until `ends_at` of CPU time. What is not given is unknown."""
     given = {**variables, **(answers or {})}
-    return Scope(given, (VARIABLES | ANSWERED) - given.keys())
+    return Scope(given, (VARIABLES | ANSWERED) - given.keys(), ends_at=ends_at)
 
 
 def _auth(text: AuthText) -> Auth:

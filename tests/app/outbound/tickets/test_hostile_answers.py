@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -9,6 +10,9 @@ import pytest
 from starlette.requests import Request
 
 from app.courier import Courier
+from app.dialling import _read
+from domain.connections import connection_system
+from domain.expressions import TooCostly
 from tests.app.outbound.tickets.desk_calls import (
     Winding,
     add,
@@ -117,3 +121,14 @@ async def test_credentials_that_a_system_repeats_are_not_shown(
     seen = [checked, found, (await http.get("/v1/connections")).json(), (await http.get("/v1/events?limit=200")).json()]
     for secret in (desk.credentials["api_token"], heard[0].split()[1]):
         assert secret not in str(seen)
+
+
+def test_a_list_that_takes_long_to_read_is_given_up() -> None:
+    """A megabyte of paragraphs kept everybody waiting for more than a second."""
+    paragraph = {"content": [{"text": "x"}] * 30}
+    body = {"comments": [{"id": str(index), "body": {"content": [paragraph] * 30}} for index in range(75)]}
+    operation = connection_system("jira").operations["find_note"]
+    began = time.thread_time()
+    with pytest.raises(TooCostly):
+        _read(operation, {"note": {"marker": "evt_0"}}, {"body": body})
+    assert time.thread_time() - began < 1
