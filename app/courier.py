@@ -107,8 +107,9 @@ class Courier:
         """Send what is due for a tenant until nothing is; how many lanes that was."""
         done = 0
         while not self._stopping:
+            was_idle = not self._tasks  # what ends while we look may leave more to do
             started = await self._start_some(tenant_id)
-            if not started and not self._tasks:
+            if was_idle and not started:
                 break
             done += started
             if self._tasks:

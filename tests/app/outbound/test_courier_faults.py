@@ -95,6 +95,12 @@ async def test_a_receiver_may_name_the_date_from_which_it_works_again(
     assert abs(datetime.fromisoformat(first["next_attempt_at"]) - again) < timedelta(seconds=2)
 
 
+def limit_connections(number: int) -> str:
+    """How many may connect to the database of this test; that of a test beside it is another one."""
+    change = f"execute format('ALTER DATABASE %I CONNECTION LIMIT {number}', current_database())"
+    return f"DO $$ BEGIN {change}; END $$"
+
+
 async def test_a_database_that_goes_away_while_an_event_is_sent_has_it_sent_again(
     http: httpx.AsyncClient, receiver: Receiver, courier: Make, tenant: Any, superuser: asyncpg.Connection
 ) -> None:
@@ -105,8 +111,8 @@ async def test_a_database_that_goes_away_while_an_event_is_sent_has_it_sent_agai
         if gone < 2:
             gone += 1
             await superuser.execute(
-                "ALTER ROLE holdfast CONNECTION LIMIT 0;"
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'holdfast'"
+                f"{limit_connections(0)};SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE usename = 'holdfast' AND datname = current_database()"
             )
         writer.write(answer())
         await writer.drain()
@@ -122,7 +128,7 @@ async def test_a_database_that_goes_away_while_an_event_is_sent_has_it_sent_agai
             await asyncio.sleep(0.01)
     finally:
         receiver.behave = None
-        await superuser.execute("ALTER ROLE holdfast CONNECTION LIMIT -1")
+        await superuser.execute(limit_connections(-1))
     await asyncio.gather(running, return_exceptions=True)
     before = len(receiver.got)
     await courier(seconds=LEASE.total_seconds() + 1).work_for(tenant.tenant_id)
