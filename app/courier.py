@@ -26,6 +26,7 @@ from app.outgoing_requests import excerpt_shown, request_of, request_shown
 from app.secrets import Unsealable, Vault
 from app.settings import Settings
 from app.tickets import Telling, Tickets
+from app.waiting_tenants import DUE_DELIVERIES, waiting_tenants
 from app.webhook_deliveries import (
     Delivery,
     Lane,
@@ -119,7 +120,7 @@ class Courier:
     async def _look(self) -> bool:
         """Whether anything was begun."""
         try:
-            tenants = await self.database.tenants_with_due_deliveries()
+            tenants = await waiting_tenants(self.database, DUE_DELIVERIES)
             random.shuffle(tenants)  # couriers that wake together begin with different tenants
             begun = [await self._start_some(tenant) for tenant in tenants if not self._stopping]
             return any(begun)

@@ -230,27 +230,6 @@ class Database:
                     raise DatabaseBusy("the transaction lost its race too often") from error
         raise AssertionError("the last try returns or raises")
 
-    async def tenants_with_due_work(self) -> list[UUID]:
-        """Which tenants have due work: the one question asked across tenants, as holdfast_worker, without a lock."""
-        async with self.transaction(None, read_only=True) as db:
-            await db.execute("SET LOCAL ROLE holdfast_worker")
-            rows = await db.fetch("SELECT DISTINCT tenant_id FROM due_work WHERE next_at <= now()")
-        return [row["tenant_id"] for row in rows]
-
-    async def tenants_with_due_deliveries(self) -> list[UUID]:
-        """Which tenants have something to tell now: the same question for webhooks that go out."""
-        async with self.transaction(None, read_only=True) as db:
-            await db.execute("SET LOCAL ROLE holdfast_worker")
-            rows = await db.fetch(_TENANTS_WITH_DUE_LANES)
-        return [row["tenant_id"] for row in rows]
-
-    async def tenants_with_pending_events(self) -> list[UUID]:
-        """Which tenants have events without a place in their log: the same question for the sequencer."""
-        async with self.transaction(None, read_only=True) as db:
-            await db.execute("SET LOCAL ROLE holdfast_worker")
-            rows = await db.fetch(_TENANTS_WITH_PENDING_EVENTS)
-        return [row["tenant_id"] for row in rows]
-
     async def is_reachable(self) -> bool:
         """Whether the database answers a question within a second or two."""
         try:
@@ -349,19 +328,6 @@ async def _reset(connection: asyncpg.Connection) -> None:
     if connection.is_in_transaction():
         await connection.execute("ROLLBACK")
 
-
-# A step in the index for each tenant that has rows, not one for each row: what waits makes no look dearer.
-_WALK = """
-WITH RECURSIVE waiting(tenant_id) AS (
-    (SELECT tenant_id FROM {table} ORDER BY tenant_id LIMIT 1)
-    UNION ALL
-    SELECT (SELECT t.tenant_id FROM {table} t WHERE t.tenant_id > w.tenant_id ORDER BY t.tenant_id LIMIT 1)
-    FROM waiting w WHERE w.tenant_id IS NOT NULL)
-SELECT w.tenant_id FROM waiting w WHERE {which}
-"""
-_IS_DUE = "EXISTS (SELECT 1 FROM webhook_lanes l WHERE l.tenant_id = w.tenant_id AND l.next_at <= now())"
-_TENANTS_WITH_DUE_LANES = _WALK.format(table="webhook_lanes", which=_IS_DUE)
-_TENANTS_WITH_PENDING_EVENTS = _WALK.format(table="log_pending", which="w.tenant_id IS NOT NULL")
 
 _REPEATABLE = (
     asyncpg.SerializationError,

@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 
 from app.database import Database, DatabaseAway, Db
+from app.waiting_tenants import PENDING_EVENTS, waiting_tenants
 
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us
@@ -84,7 +85,7 @@ class Sequencer:
     async def _look(self) -> bool:
         """Whether anything may be left to do."""
         try:
-            tenants = await self.database.tenants_with_pending_events()
+            tenants = await waiting_tenants(self.database, PENDING_EVENTS)
         except DatabaseAway as away:
             log.warning("database away", error=type(away).__name__)
             return False

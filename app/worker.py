@@ -40,6 +40,7 @@ from app.source_files import Keeping
 from app.source_silence import KIND as SILENCE
 from app.source_silence import announce_silence
 from app.tool_entries import REVIEW, announce_review
+from app.waiting_tenants import DUE_WORK, waiting_tenants
 
 POLL_SECONDS = 5.0
 POLL_UNHEARD_SECONDS = 1.0  # while nothing wakes us: without a listening connection, or while it is down
@@ -139,7 +140,7 @@ class Worker:
     async def _look(self) -> bool:
         """Whether anything was done."""
         try:
-            tenants = await self.database.tenants_with_due_work()
+            tenants = await waiting_tenants(self.database, DUE_WORK)
             random.shuffle(tenants)  # workers that wake together begin with different tenants
             done = False
             for tenant_id in tenants:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import EXIT_REFUSED, fail, read_settings, run_on_database, say, table, tenant_of
+from app.cli.running import EXIT_REFUSED, Json, Tenant, fail, read_settings, run_on_database, say, table, tenant_of
 
 if TYPE_CHECKING:
     from app.connections import Checked
@@ -23,8 +23,8 @@ def _connections() -> None:
 @commands.command("list")
 def list_all(
     context: typer.Context,
-    tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
 ) -> None:
     """List the connections of a tenant, with what the last check found."""
 
@@ -44,8 +44,8 @@ def list_all(
 def check_one(
     context: typer.Context,
     connection: Annotated[UUID, typer.Argument(help="Id of the connection.")],
-    tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
 ) -> None:
     """Ask the system of a connection for something harmless. Ends with 1 when it cannot be asked."""
     from app.connections import ask, find_connection, record_check

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.running import EXIT_REFUSED, EXIT_UNUSABLE, fail, read_settings, run_on_database, say
+from app.cli.running import EXIT_REFUSED, EXIT_UNUSABLE, Json, fail, read_settings, run_on_database, say
 
 if TYPE_CHECKING:
     from app.cli.demo_provider import Kept, Provider
@@ -26,7 +26,7 @@ def demo(
     context: typer.Context,
     playbook: Annotated[list[str] | None, typer.Option(help="Only incidents of this playbook; repeatable.")] = None,
     url: Annotated[str | None, typer.Option(help="Address of the running service [HOLDFAST_HOST, _PORT].")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Fill a tenant of its own with a made-up provider.
 

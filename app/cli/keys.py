@@ -6,14 +6,12 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import EXIT_REFUSED, fail, read_settings, run_on_database, say, table, tenant_of
+from app.cli.running import EXIT_REFUSED, Json, Tenant, fail, read_settings, run_on_database, say, table, tenant_of
 
 if TYPE_CHECKING:
     from app.serving import Opened
 
 commands = typer.Typer(no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")]
-Tenant = Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")]
 
 
 @commands.command()

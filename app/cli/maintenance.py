@@ -6,12 +6,21 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import EXIT_REFUSED, EXIT_UNUSABLE, door, fail, read_settings, run, run_on_database, say
+from app.cli.running import (
+    EXIT_REFUSED,
+    EXIT_UNUSABLE,
+    Json,
+    door,
+    fail,
+    read_settings,
+    run,
+    run_on_database,
+    say,
+)
 
 if TYPE_CHECKING:
     from app.serving import Opened
 
-Json = Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")]
 Tenant = Annotated[UUID | None, typer.Option(help="Id of the tenant; all of them when left away.")]
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 from uuid import UUID
 
 import typer
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 T = TypeVar("T")
+Json = Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")]
+Tenant = Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")]
 EXIT_REFUSED = 1
 EXIT_UNUSABLE = 2
 

@@ -7,7 +7,18 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import EXIT_REFUSED, EXIT_UNUSABLE, fail, read_settings, run_on_database, say, table, tenant_of
+from app.cli.running import (
+    EXIT_REFUSED,
+    EXIT_UNUSABLE,
+    Json,
+    Tenant,
+    fail,
+    read_settings,
+    run_on_database,
+    say,
+    table,
+    tenant_of,
+)
 
 if TYPE_CHECKING:
     from app.serving import Opened
@@ -24,8 +35,8 @@ def _sources() -> None:
 @commands.command("list")
 def list_all(
     context: typer.Context,
-    tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
 ) -> None:
     """List the sources of a tenant. With how many deliveries each has brought."""
 
@@ -51,8 +62,8 @@ def preview_body(
         Path | None, typer.Option(help="File with a mapping to try instead of the source's.", exists=True)
     ] = None,
     header: Annotated[list[str] | None, typer.Option(help="A header, as `Name: value`.")] = None,
-    tenant: Annotated[UUID | None, typer.Option(help="Id of the tenant; may be left away where there is one.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")] = False,
+    tenant: Tenant = None,
+    as_json: Json = False,
 ) -> None:
     """Tell what a delivery would do, without doing it."""
     from msgspec import to_builtins

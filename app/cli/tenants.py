@@ -5,14 +5,13 @@ from uuid import UUID
 
 import typer
 
-from app.cli.running import EXIT_REFUSED, fail, read_settings, run_on_database, say, table
+from app.cli.running import EXIT_REFUSED, Json, fail, read_settings, run_on_database, say, table
 
 if TYPE_CHECKING:
     from app.serving import Opened
     from app.tenants import NewTenant
 
 commands = typer.Typer(no_args_is_help=True)
-Json = Annotated[bool, typer.Option("--json", help="Answer JSON, for scripts.")]
 
 
 @commands.command()

@@ -7,6 +7,7 @@ import pytest
 
 from app.database import Database, Db, NotWalled
 from app.roles import assert_walled
+from app.waiting_tenants import DUE_WORK, waiting_tenants
 from tests.app.rows import Row, insert, populate, tables
 from tests.cluster import Cluster
 
@@ -216,7 +217,7 @@ async def test_the_worker_learns_who_has_due_work_and_nothing_else(
     database: Database, filled: tuple[UUID, dict[str, Row]]
 ) -> None:
     tenant, _ = filled
-    assert tenant in await database.tenants_with_due_work()
+    assert tenant in await waiting_tenants(database, DUE_WORK)
     async with database.transaction(None) as db:
         assert await count(db, "due_work") == 0  # a member that does not inherit
     for forbidden in ("SELECT kind FROM due_work", "SELECT id FROM incidents", "DELETE FROM due_work"):

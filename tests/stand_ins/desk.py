@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -47,7 +48,7 @@ class Ticket:
     notes: list[Note] = field(default_factory=list)
 
 
-class Desk:
+class Desk(ABC):
     """A ticket system in memory. Tests look at `tickets` and `asked`.
 
     `answers` are statuses that are answered before anything is done, `lost` those that are answered after it was done.
@@ -85,13 +86,13 @@ class Desk:
             ]
         )
 
+    @abstractmethod
     def routes(self) -> list[tuple[str, str, Answer]]:
         """(method, path, what it does), as the documentation names them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def authorise(self, request: Request) -> None:
         """Raise Refused unless the request is signed in as the documentation says."""
-        raise NotImplementedError
 
     def _door(self, do: Answer) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
@@ -137,17 +138,17 @@ class Desk:
         ticket.notes.append(made)
         return made
 
+    @abstractmethod
     def title(self, ticket: Ticket) -> str:
         """What the ticket is called."""
-        raise NotImplementedError
 
+    @abstractmethod
     def status(self, ticket: Ticket) -> Any:
         """The status as a caller would set it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def set_status(self, ticket: Ticket, status: Any) -> None:
         """What a technician does."""
-        raise NotImplementedError
 
 
 def only(given: Any, *names: str, needed: tuple[str, ...] = ()) -> dict[str, Any]:
